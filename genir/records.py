@@ -1,0 +1,79 @@
+"""What travels between the steps.
+
+Shape suffixes used in names everywhere: N images of a batch, C channels, H rows, W columns, L tokens,
+D width of a text encoder, P width of a pooled text vector, M learned vectors. Pixels between modules are uint8 RGB
+0..255 in CHW order; floats stay inside a module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Score = float | int | bool | None
+"""One measured number of one image; None means "not measured" and is stored as a typed null."""
+
+Columns = dict[str, Literal["float", "int", "bool", "string"]]
+"""Column name -> type, in the order in which columns are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One line of a prompt file."""
+
+    text: str
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One image to make: a pure function of the plan, never of rank, batch, world size or time."""
+
+    key: str
+    """Nine digits."""
+    prompt: Prompt
+    seed: int
+    """Seed of this image's own noise generator, 0 .. 2**63 - 1."""
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """What the text encoders tell the denoiser about a batch of N images."""
+
+    embeds_NLD: Tensor
+    pooled_NP: Tensor | None
+    """Only families with a pooled text vector (SDXL) have one."""
+    truncated: tuple[bool, ...]
+    """For each image: did the text encoder cut the prompt?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gates say of one image."""
+
+    verdict: Literal["kept", "rejected", "error"]
+    reason: str = ""
+    """The first failing check in gate order ("face", "signal.entropy", ...) or "error:<class>"."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """One task after sampling; the gates fill in scores and verdict."""
+
+    task: Task
+    pixels_CHW: np.ndarray | None
+    """uint8 RGB; None when sampling failed."""
+    nonfinite: bool = False
+    """The decoder returned NaN or infinity somewhere in this image (those pixels are black)."""
+    truncated: bool = False
+    batch_executed: int | None = None
+    """Batch size that really ran, when it is not the planned one (out of memory, a failing neighbour)."""
+    error: str = ""
+    scores: dict[str, Score] = field(default_factory=dict)
+    verdict: Verdict | None = None
