@@ -1,0 +1,169 @@
+"""The configuration of `genir generate`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from genir.config.base import Strict
+from genir.config.shared import Model, ModelOrId
+
+Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
+"""Rows, columns."""
+
+
+class GuidanceConfig(Strict):
+    """Classifier-free guidance; start, end and delay are fractions of the steps."""
+
+    scale: float = Field(5.0, ge=0.0, le=100.0, description="CFG scale; 1 runs no negative pass")
+    start: float = Field(0.0, ge=0.0, le=1.0, description="guidance begins here; before it the negative pass is skipped")
+    end: float = Field(1.0, ge=0.0, le=1.0, description="guidance ends here; after it the negative pass is skipped")
+    delay: float = Field(0.0, ge=0.0, le=1.0, description="until here the negative is the plain empty prompt")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> GuidanceConfig:
+        if self.start > self.end:
+            raise ValueError(f"start {self.start} is after end {self.end}")
+        return self
+
+
+class MicroConfig(Strict):
+    """SDXL size and crop conditioning as (rows, columns); null: the size of the image."""
+
+    original: Size | None = None
+    crop: tuple[int, int] = (0, 0)
+    target: Size | None = None
+    negative_original: Size | None = None
+    negative_crop: tuple[int, int] = (0, 0)
+    negative_target: Size | None = None
+
+
+class SignalGate(Strict):
+    """Checks of the plain signal, at the size of the image; a null threshold measures and rejects nothing."""
+
+    min_entropy: float | None = Field(None, ge=0, le=8, description="bits of the gray histogram")
+    min_laplacian: float | None = Field(None, ge=0, description="variance of the Laplacian of gray: blur below")
+    max_laplacian: float | None = Field(None, ge=0, description="variance of the Laplacian of gray: noise above")
+    max_flat: float | None = Field(None, ge=0, le=1, description="share of flat patches")
+    max_blockiness: float | None = Field(None, ge=0, description="8 x 8 block edges, as a codec leaves them")
+    min_std: float | None = Field(None, ge=0, description="standard deviation of gray: black or one flat colour below")
+
+
+class FaceGate(Strict):
+    """CenterFace, recall first."""
+
+    threshold: float = Field(0.3, gt=0, lt=1, description="reject at this best score or above")
+    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
+        (1.0,), min_length=1, description="[1, 2] also looks at the image enlarged twice (strict)"
+    )
+    long_side: int | None = Field(None, ge=64, description="look at images reduced to this long side; null: native")
+
+
+class Bound(Strict):
+    """Keep scores inside; null does not bound."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Gates(Strict):
+    """Every gate scores every image; null leaves a gate out."""
+
+    score_only: bool = Field(False, description="score everything, reject nothing; also written `gates: score_only`")
+    face: FaceGate | None = FaceGate()
+    signal: SignalGate | None = SignalGate(min_std=4.0)
+    quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
+        {"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
+    )
+
+
+class KeepRejects(Strict):
+    """Whose pixels are stored in rejects/ although a gate said no."""
+
+    quality: Literal["all", "none"] = Field("none", description="rejected by the signal or quality gate")
+    face: Literal["never"] = Field("never", description="images with a face are never stored")
+
+
+class ImageConfig(Strict):
+    """How kept images are stored; both formats are lossless."""
+
+    format: Literal["png", "webp"] = "png"
+    level: int = Field(1, ge=0, le=9, description="PNG: zlib level 0-9; WebP: method 0-6. 1 is three times faster than 6")
+
+    @model_validator(mode="after")
+    def _webp_methods(self) -> ImageConfig:
+        if self.format == "webp" and self.level > 6:
+            raise ValueError(f"level {self.level} is for PNG; WebP has 0 to 6")
+        return self
+
+
+class Target(Strict):
+    """When to stop."""
+
+    kept: int | None = Field(None, ge=1, description="stop when the first shards hold this many kept images")
+
+
+class Guard(Strict):
+    """Stop a run that keeps almost nothing."""
+
+    min_keep: float = Field(0.02, ge=0, le=1, description="smallest share of kept images; 0 switches the guard off")
+    after: int = Field(200, ge=1, description="judge after this many images of a worker")
+
+
+def _as_gates(value: Any) -> Any:
+    if isinstance(value, str):
+        if value != "score_only":
+            raise ValueError("expected a mapping of gates, or score_only")
+        return {"score_only": True}
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_sizes(value: Any) -> Any:
+    return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], int) else value
+
+
+class Generate(Strict):
+    """All keys of `genir generate`."""
+
+    run: str = Field("outputs/embedded", description="run directory")
+    seed: int = Field(0, ge=0, description="the run's seed")
+    model: ModelOrId = Field(Model(), description="text-to-image model")
+    dual: str | None = Field(None, description="dual-prompt file; null: plain prompts")
+    negative: str = Field("", description="negative prompt where no dual prompt is used")
+    prompts: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        ("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
+    )
+    replicas: int = Field(1, ge=1, description="images of each prompt")
+    size: Annotated[tuple[Size, ...], BeforeValidator(_as_sizes)] = Field(
+        ((1024, 1024),), min_length=1, description="[rows, columns], or a list of them drawn per image"
+    )
+    steps: int = Field(30, ge=1, le=1000, description="denoising steps")
+    guidance: GuidanceConfig = GuidanceConfig()
+    micro: MicroConfig = MicroConfig()
+    batch: int = Field(4, ge=1, description="images denoised together")
+    threads: int = Field(1, ge=1, description="CPU threads a worker; use more workers, not more threads")
+    shard_size: int = Field(128, ge=1, le=100_000, description="tasks a shard")
+    limit: int | None = Field(None, ge=1, description="only the first tasks, rounded up to a batch; may grow")
+    target: Target = Target()
+    gates: Annotated[Gates, BeforeValidator(_as_gates)] = Field(Gates(), description="or score_only: reject nothing")
+    keep_rejects: KeepRejects = KeepRejects()
+    image: ImageConfig = ImageConfig()
+    guard: Guard = Guard()
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps, ...")
+
+    @field_validator("run")
+    @classmethod
+    def _local(cls, run: str) -> str:
+        if "://" in run:
+            raise ValueError("remote run directories are not supported; give a local folder")
+        return run
+
+    def meaning(self) -> dict[str, Any]:
+        """What makes two runs the same run; all else may change between launches of one run."""
+        growth = {"run", "limit", "target", "keep_rejects", "guard", "device"}
+        return self.model_dump(mode="json", exclude=growth)

@@ -1,0 +1,59 @@
+"""Keys that several commands share: one habit serves all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from genir.config.base import Strict
+
+
+def _as_id(value: Any) -> Any:
+    return {"id": value} if isinstance(value, str) else value
+
+
+def _as_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Scheduler(Strict):
+    """A diffusers scheduler made from the model's own scheduler config; further keys are its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="diffusers class name, such as EulerDiscreteScheduler")
+
+    def options(self) -> dict[str, Any]:
+        """The options beside the name."""
+        return dict(self.model_extra or {})
+
+
+class Lora(Strict):
+    """A LoRA fused into the model."""
+
+    id: str = Field(description="file, folder or hub id")
+    weight: float = Field(1.0, description="scale at which it is fused")
+
+
+class Model(Strict):
+    """Which text-to-image model, and which parts of it."""
+
+    id: str = Field("embedded", description="hub id, folder, single file, or `embedded`")
+    revision: str | None = Field(None, description="hub revision (a commit hash pins the run)")
+    variant: str | None = Field(None, description="weight variant, such as fp16")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="auto: float32 on a CPU, float16 elsewhere"
+    )
+    vae: str | None = Field(None, description="another VAE: hub id or folder")
+    config: str | None = Field(None, description="for a single file: folder or hub id of its component configs")
+    scheduler: Annotated[Scheduler | None, BeforeValidator(_as_name)] = Field(
+        None, description="another scheduler, by name or with options; null: the model's own"
+    )
+    loras: tuple[Annotated[Lora, BeforeValidator(_as_id)], ...] = Field((), description="LoRAs, fused in this order")
+    attention: Literal["auto", "sdpa", "xformers"] = Field(
+        "auto", description="attention kernels; xformers only on CUDA, else PyTorch SDPA"
+    )
+
+
+ModelOrId = Annotated[Model, BeforeValidator(_as_id)]

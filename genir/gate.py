@@ -1,0 +1,127 @@
+"""Samples -> judged samples: every gate scores every image, nothing is dropped.
+
+A gate is two functions: scores of a batch, and the name of the check that a score fails. Gates are asked in order, the
+face gate first, so that the reason of an image with a face always says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genir.detectors.faces import FaceDetector
+from genir.metrics.niqe import load_model, niqe
+from genir.metrics.piqe import piqe
+from genir.metrics.signal import signal
+from genir.records import Columns, Sample, Score, Verdict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Scores = dict[str, Score]
+Bounds = Mapping[str, tuple[float | None, float | None]]
+"""Check -> (smallest, largest) allowed score; None does not bound."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate; `score` maps uint8 images (N, 3, H, W) to N rows of `columns`, `fails` names the failing check."""
+
+    columns: Columns
+    score: Callable[[Tensor], list[Scores]]
+    fails: Callable[[Scores], str]
+    """The failing check ("face", "signal.entropy"), or the empty string."""
+
+
+def face_gate(threshold: float, scales: Sequence[float], long_side: int | None, device: torch.device) -> Gate:
+    """CenterFace: rejects an image whose best score, over all `scales`, reaches `threshold` (0..1)."""
+    detector = FaceDetector(device, scales=tuple(scales), long_side=long_side)
+
+    def score(images_NCHW: Tensor) -> list[Scores]:
+        found = detector.detect(images_NCHW)
+        return [{"face_score": f.score, "face_count": len(f.scores_K), "face_area": f.area} for f in found]
+
+    def fails(scores: Scores) -> str:
+        best = scores["face_score"]
+        return "face" if best is None or best >= threshold else ""
+
+    return Gate({"face_score": "float", "face_count": "int", "face_area": "float"}, score, fails)
+
+
+def signal_gate(bounds: Bounds) -> Gate:
+    """Plain signal checks; `bounds` by check: entropy, laplacian, flat, blockiness, std, ..."""
+
+    def score(images_NCHW: Tensor) -> list[Scores]:
+        return _rows({f"signal_{name}": values for name, values in signal(images_NCHW).items()})
+
+    return Gate({f"signal_{name}": "float" for name in SIGNAL_CHECKS}, score, _bounded("signal", bounds))
+
+
+def quality_gate(bounds: Bounds, device: torch.device) -> Gate:
+    """No-reference quality; `bounds` by metric: piqe, niqe_32, niqe_96 (all: lower is better)."""
+    models = {name: load_model(name) for name in bounds if name.startswith("niqe")}
+
+    def score(images_NCHW: Tensor) -> list[Scores]:
+        images_NCHW = images_NCHW.to(device)
+        return _rows(
+            {
+                f"quality_{name}": niqe(images_NCHW, models[name]) if name in models else piqe(images_NCHW)
+                for name in bounds
+            }
+        )
+
+    return Gate({f"quality_{name}": "float" for name in bounds}, score, _bounded("quality", bounds))
+
+
+def judge(batches: Iterable[list[Sample]], gates: Sequence[Gate], score_only: bool) -> Iterator[list[Sample]]:
+    """Score every sample with every gate and give each its verdict; failed samples become error rows.
+
+    Args:
+        batches: samples of one size a batch.
+        gates: asked in this order; the first failing check is the reason.
+        score_only: keep everything that has pixels.
+    """
+    import numpy as np
+    import torch
+
+    for samples in batches:
+        alive = [sample for sample in samples if sample.pixels_CHW is not None]
+        if alive:
+            images_NCHW = torch.from_numpy(np.stack([s.pixels_CHW for s in alive if s.pixels_CHW is not None]))
+            for gate in gates:
+                for sample, scores in zip(alive, gate.score(images_NCHW), strict=True):
+                    sample.scores |= scores
+        for sample in samples:
+            sample.verdict = _verdict(sample, gates, score_only)
+        yield samples
+
+
+def _verdict(sample: Sample, gates: Sequence[Gate], score_only: bool) -> Verdict:
+    if sample.pixels_CHW is None:
+        return Verdict("error", f"error:{sample.error.partition(':')[0]}")
+    if score_only:
+        return Verdict("kept")
+    failed = [reason for gate in gates if (reason := gate.fails(sample.scores))]
+    if sample.nonfinite and "face" not in failed:
+        failed.insert(0, "signal.nonfinite")
+    return Verdict("rejected", failed[0]) if failed else Verdict("kept")
+
+
+def _rows(columns: Mapping[str, Tensor]) -> list[Scores]:
+    lists = {name: values_N.tolist() for name, values_N in columns.items()}
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def _bounded(gate: str, bounds: Bounds) -> Callable[[Scores], str]:
+    def fails(scores: Scores) -> str:
+        for name, (low, high) in bounds.items():
+            value = scores[f"{gate}_{name}"]
+            # a score that could not be computed (NaN) is inside no bounds
+            inside = value is not None and (low is None or value >= low) and (high is None or value <= high)
+            if not inside and (low is not None or high is not None):
+                return f"{gate}.{name}"
+        return ""
+
+    return fails

@@ -1,0 +1,218 @@
+"""Prompt files: JSONL, parquet, .txt and .csv, checked whole before work starts and read by position afterwards.
+
+A record is `prompt` (required) and `category` (optional). Text files hold one record a line, so that a sparse index of
+byte offsets finds any prompt: 100 million prompts cost a few megabytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from array import array
+from bisect import bisect_right
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from genir.errors import PromptError
+from genir.records import Prompt
+from genir.resources import locate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+STRIDE = 256  # one remembered offset for so many lines
+MAX_CHARACTERS = 4000
+
+
+class PromptFile(Protocol):
+    """One file; `name` is what the user wrote, `sha256` the digest of its bytes."""
+
+    name: str
+    sha256: str
+    count: int
+
+    def read(self, start: int, stop: int) -> Iterator[Prompt]:
+        """Prompts start .. stop - 1; raises PromptError at a record that cannot be used."""
+        ...
+
+
+class PromptFiles:
+    """Several files, one after the other."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Index the files; their records are not checked yet (see `check`).
+
+        Raises:
+            PromptError: a missing, unreadable or empty file, an unknown ending, a header without `prompt`.
+        """
+        self.files: list[PromptFile] = [_open(name) for name in names]
+        self._ends: list[int] = []
+        for file in self.files:
+            if file.count == 0:
+                raise PromptError(f"{file.name}: no prompt in it")
+            self._ends.append(file.count + (self._ends[-1] if self._ends else 0))
+        self.count = self._ends[-1]
+
+    def check(self) -> None:
+        """Read every record once; raises PromptError at the first that cannot be used."""
+        for file in self.files:
+            for _ in file.read(0, file.count):
+                pass
+
+    def read(self, start: int, stop: int) -> Iterator[Prompt]:
+        """Prompts start .. stop - 1, counted over all files."""
+        while start < stop:
+            index = bisect_right(self._ends, start)
+            first = self._ends[index - 1] if index else 0
+            end = min(stop, self._ends[index])
+            yield from self.files[index].read(start - first, end - first)
+            start = end
+
+
+def _open(name: str) -> PromptFile:
+    path = locate(name)
+    kinds = {".jsonl": _json_lines, ".txt": _text_lines, ".csv": _csv_lines, ".parquet": ParquetPrompts}
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise PromptError(f"{name}: unknown kind of prompt file {path.suffix!r}; known: {', '.join(kinds)}")
+    try:
+        return kind(name, path)
+    except FileNotFoundError:
+        raise PromptError(f"{name}: no such prompt file; genir's own is prompts/bank.jsonl") from None
+    except IsADirectoryError:
+        raise PromptError(f"{name}: is a folder, not a prompt file") from None
+    except PermissionError:
+        raise PromptError(f"{name}: no permission to read it") from None
+
+
+def _prompt(record: Any, where: str) -> Prompt:
+    if not isinstance(record, dict):
+        raise PromptError(f"{where}: expected an object with a prompt, found {type(record).__name__}")
+    text, category = record.get("prompt"), record.get("category")
+    if not isinstance(text, str) or not text.strip():
+        raise PromptError(f'{where}: no "prompt", or it is empty; every record needs one')
+    if len(text) > MAX_CHARACTERS:
+        raise PromptError(f"{where}: the prompt has {len(text)} characters, allowed are {MAX_CHARACTERS}")
+    if not text.isprintable():
+        raise PromptError(f"{where}: the prompt has control characters (a line break or a tab?); remove them")
+    if category is not None and not isinstance(category, str):
+        raise PromptError(f'{where}: "category" is {category!r}, expected text')
+    return Prompt(text.strip(), (category or "").strip())
+
+
+class LineFile:
+    """One record a line, found by position; `parse` makes a prompt of a line and says where it cannot."""
+
+    def __init__(self, name: str, path: Path, parse: Callable[[str, str], Prompt], header_lines: int = 0) -> None:
+        self.name, self.path, self._parse = name, path, parse
+        digest, self.count, offset = hashlib.sha256(), 0, 0
+        self._offsets = array("q")  # of every STRIDE-th record
+        self._numbers = array("q")  # their line numbers, for messages
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                digest.update(line)
+                if number > header_lines and line.strip():
+                    if self.count % STRIDE == 0:
+                        self._offsets.append(offset)
+                        self._numbers.append(number)
+                    self.count += 1
+                offset += len(line)
+        self.sha256 = digest.hexdigest()
+
+    def read(self, start: int, stop: int) -> Iterator[Prompt]:
+        """Prompts start .. stop - 1; raises PromptError at a record that cannot be used."""
+        if start >= stop:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._offsets[start // STRIDE])
+            numbered = enumerate(file, self._numbers[start // STRIDE])
+            records = ((number, line) for number, line in numbered if line.strip())
+            found = 0
+            for number, line in islice(records, start % STRIDE, start % STRIDE + stop - start):
+                where = f"{self.name} line {number}"
+                yield self._parse(_decode(line, where), where)
+                found += 1
+        if found < stop - start:
+            raise PromptError(f"{self.name}: the file became shorter while it was in use")
+
+
+def _decode(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError:
+        raise PromptError(f"{where}: not UTF-8; save the file as UTF-8") from None
+
+
+def _text_lines(name: str, path: Path) -> LineFile:
+    return LineFile(name, path, lambda line, where: _prompt({"prompt": line}, where))
+
+
+def _json_lines(name: str, path: Path) -> LineFile:
+    def parse(line: str, where: str) -> Prompt:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise PromptError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
+        return _prompt(record, where)
+
+    return LineFile(name, path, parse)
+
+
+def _csv_lines(name: str, path: Path) -> LineFile:
+    def split(line: str, where: str) -> list[str]:
+        try:
+            return next(csv.reader([line], strict=True))
+        except (csv.Error, StopIteration):
+            raise PromptError(f"{where}: not one whole CSV record (a quoted line break?)") from None
+
+    with path.open("rb") as file:
+        header = split(_decode(file.readline(), f"{name} line 1"), f"{name} line 1")
+    if "prompt" not in header:
+        raise PromptError(f"{name} line 1: the header has no column prompt; it has {', '.join(header)}")
+
+    def parse(line: str, where: str) -> Prompt:
+        values = split(line, where)
+        if len(values) != len(header):
+            raise PromptError(f"{where}: {len(values)} values for {len(header)} columns; quote the prompt")
+        return _prompt(dict(zip(header, values, strict=True)), where)
+
+    return LineFile(name, path, parse, header_lines=1)
+
+
+class ParquetPrompts:
+    """A parquet file with a string column `prompt`."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.name, self.path = name, path
+        with path.open("rb") as file:
+            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            meta = pq.read_metadata(path)
+        except pa.ArrowInvalid as error:
+            raise PromptError(f"{name}: not a parquet file: {str(error).splitlines()[0]}") from None
+        names = meta.schema.to_arrow_schema().names
+        if "prompt" not in names:
+            raise PromptError(f"{name}: no column prompt; it has {', '.join(names)}")
+        self.count = meta.num_rows
+        self._columns = [column for column in ("prompt", "category") if column in names]
+        self._ends = [0]
+        for group in range(meta.num_row_groups):
+            self._ends.append(self._ends[-1] + meta.row_group(group).num_rows)
+
+    def read(self, start: int, stop: int) -> Iterator[Prompt]:
+        import pyarrow.parquet as pq
+
+        if start >= stop:
+            return
+        first, last = bisect_right(self._ends, start) - 1, bisect_right(self._ends, stop - 1) - 1
+        with pq.ParquetFile(self.path) as file:
+            batches = file.iter_batches(4096, row_groups=list(range(first, last + 1)), columns=self._columns)
+            records = (record for batch in batches for record in batch.to_pylist())
+            skip = start - self._ends[first]
+            for number, record in enumerate(islice(records, skip, skip + stop - start), start + 1):
+                yield _prompt(record, f"{self.name} row {number}")

@@ -1,0 +1,89 @@
+"""Who am I among the workers, on which device, and was I asked to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from genir.errors import ConfigError
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Mapping
+
+    import torch
+
+EXIT_AGAIN = 75  # BSD's EX_TEMPFAIL: stopped early, run the same command again
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of `world` processes that share a run."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    launcher: Literal["accelerate", "slurm", "alone"] = "alone"
+
+    @property
+    def stopped_exit_code(self) -> int:
+        """75; but 0 under torchrun and accelerate, where a worker's 75 would end its siblings."""
+        return 0 if self.launcher == "accelerate" else EXIT_AGAIN
+
+
+def worker(environ: Mapping[str, str] = os.environ) -> Worker:
+    """The worker that the launcher's variables describe (torchrun and accelerate, srun, else alone)."""
+    if "RANK" in environ and "WORLD_SIZE" in environ:
+        local = int(environ.get("LOCAL_RANK", "0"))
+        return Worker(int(environ["RANK"]), int(environ["WORLD_SIZE"]), local, "accelerate")
+    if "SLURM_PROCID" in environ and int(environ.get("SLURM_NTASKS", "1")) > 1:
+        local = int(environ.get("SLURM_LOCALID", "0"))
+        return Worker(int(environ["SLURM_PROCID"]), int(environ["SLURM_NTASKS"]), local, "slurm")
+    return Worker()
+
+
+def device(name: str, worker: Worker) -> torch.device:
+    """The device to run on; `auto` takes the accelerator of this local rank, else the CPU.
+
+    Raises:
+        ConfigError: no such device on this machine.
+    """
+    import torch
+
+    if name != "auto":
+        try:
+            chosen = torch.device(name)
+            torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"device {name!r} cannot be used here: {reason}; device=auto takes what there is") from None
+        return chosen
+    if worker.launcher == "accelerate":
+        from accelerate import PartialState
+
+        return PartialState().device
+    if torch.accelerator.is_available():
+        kind = torch.accelerator.current_accelerator()
+        assert kind is not None
+        return torch.device(kind.type, worker.local_rank % torch.accelerator.device_count())
+    return torch.device("cpu")
+
+
+class StopSignal:
+    """Turns SIGTERM, SIGUSR2 and the first Ctrl-C into a question the work can ask; the second Ctrl-C interrupts."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def __call__(self) -> bool:
+        """Was this process asked to stop?"""
+        return bool(self.name)
+
+    def _ask(self, number: int, frame: types.FrameType | None) -> None:
+        if self.name and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.name = signal.Signals(number).name

@@ -1,0 +1,105 @@
+"""Which shard next: the first unfinished one that nobody holds, until none is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genir.shards.files import Marker, read_marker
+from genir.shards.writer import ShardWriter, claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from genir.records import Task
+    from genir.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A shard that this process holds, and what is left to do of it."""
+
+    shard: int
+    writer: ShardWriter
+    batches: list[list[Task]]
+
+
+class Claims:
+    """Iterate over the shards this worker gets; afterwards `left` says what others still hold."""
+
+    def __init__(self, run: Run, limit: int | None, target: int | None, should_stop: Callable[[], bool]) -> None:
+        """Nothing is claimed yet.
+
+        Args:
+            run: the open run.
+            limit: only the first `limit` tasks, rounded up to a batch.
+            target: stop when the first finished shards hold this many kept images.
+            should_stop: asked before every claim.
+        """
+        self._run, self._limit, self._target, self._should_stop = run, limit, target, should_stop
+        self._shards = run.plan.shards_within(limit)
+        self._done: set[int] = set()
+        self._prefix = self._prefix_kept = 0
+
+    @property
+    def left(self) -> int:
+        """Shards not known to be done."""
+        return self._shards - len(self._done)
+
+    def __iter__(self) -> Iterator[Claimed]:
+        """Claim and yield; the consumer closes the writer, which frees the claim."""
+        progress = True
+        while progress:
+            progress = False
+            for shard in self._order():
+                if shard in self._done:
+                    continue
+                if self._should_stop() or self.target_reached():
+                    return
+                claimed = self._claim(shard)
+                if claimed is not None:
+                    progress = True
+                    yield claimed
+
+    def target_reached(self) -> bool:
+        """Do the first finished shards, without a gap, hold `target` kept images?"""
+        if self._target is None:
+            return False
+        while self._prefix < self._shards and self._prefix_kept < self._target:
+            marker = self._finished(self._prefix)
+            if marker is None:
+                return False
+            self._prefix_kept += marker.kept
+            self._prefix += 1
+        return self._prefix_kept >= self._target
+
+    def _order(self) -> Iterator[int]:
+        # spread over the run, so that workers rarely meet; with a target the first shards are what counts
+        worker = self._run.worker
+        start = 0 if self._target is not None else worker.rank * self._shards // worker.world
+        yield from range(start, self._shards)
+        yield from range(start)
+
+    def _finished(self, shard: int) -> Marker | None:
+        """The marker, if the shard holds all that this launch's limit asks for."""
+        plan = self._run.plan
+        marker = read_marker(self._run.shard(shard))
+        if marker is None:
+            return None
+        whole = min(plan.shard_size, plan.n_tasks - shard * plan.shard_size)
+        if marker.tasks < whole and marker.batches < plan.batches_within(plan.batches(shard), self._limit):
+            return None
+        self._done.add(shard)
+        return marker
+
+    def _claim(self, shard: int) -> Claimed | None:
+        if self._finished(shard) is not None:
+            return None
+        batches = self._run.plan.batches(shard)
+        wanted = batches[: self._run.plan.batches_within(batches, self._limit)]
+        files = self._run.shard(shard)
+        lock = claim(files, len(wanted))
+        if lock is None:
+            return None
+        writer = ShardWriter(files, lock, self._run.digest, self._run.columns)
+        return Claimed(shard, writer, wanted[writer.batches :])

@@ -1,0 +1,92 @@
+"""What a person sees while a worker runs: a bar on a terminal, plain lines with rates elsewhere, a heartbeat file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from genir import storage
+
+if TYPE_CHECKING:
+    from genir.runs.drive import Tally
+    from genir.runs.run import Run
+
+log = logging.getLogger("genir")
+
+LINE_EVERY = 30.0  # seconds between plain lines
+BEAT_EVERY = 10.0  # seconds between heartbeats
+
+
+def log_to_file(run: Run, name: str) -> None:
+    """Also write the log to logs/<name>.log of the run."""
+    folder = run.root / "logs"
+    with storage.explained(folder):
+        folder.mkdir(exist_ok=True)
+        handler = logging.FileHandler(folder / f"{name}.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+
+
+def worker_name() -> str:
+    """host-pid-start: names this process's log and statistics."""
+    return f"{os.uname().nodename}-{os.getpid()}-{int(time.time())}"
+
+
+class Progress:
+    """Told after every batch; use as a context manager."""
+
+    def __init__(self, run: Run, name: str, total: int) -> None:
+        """Begin.
+
+        Args:
+            run: the open run.
+            name: what `worker_name` gave.
+            total: tasks that the whole run still has to do, for the bar.
+        """
+        self._run, self._file = run, run.root / "stats" / f"{name}.json"
+        self._shown = self._beaten = time.monotonic()
+        on_terminal = sys.stderr.isatty() and run.worker.rank == 0
+        self._bar = tqdm(total=total, unit="image", smoothing=0.05, dynamic_ncols=True) if on_terminal else None
+
+    def __enter__(self) -> Progress:
+        with storage.explained(self._file):
+            self._file.parent.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, tally: Tally) -> None:
+        """Show the state, at most as often as a person or a monitor wants it."""
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(tally.judged - self._bar.n)
+            self._bar.set_postfix_str(f"{tally.kept} kept", refresh=False)
+        elif now - self._shown >= LINE_EVERY:
+            self._shown = now
+            log.info("%d images, %d kept, %.2f images/s", tally.judged, tally.kept, tally.judged / tally.seconds)
+        if now - self._beaten >= BEAT_EVERY:
+            self._beaten = now
+            self.beat(tally)
+
+    def beat(self, tally: Tally) -> None:
+        """Write this worker's statistics file."""
+        facts = {
+            "rank": self._run.worker.rank,
+            "world": self._run.worker.world,
+            "heartbeat": time.time(),
+            "judged": tally.judged,
+            "kept": tally.kept,
+            "reasons": dict(tally.reasons),
+            "seconds": round(tally.seconds, 3),
+            "waiting": round(tally.waiting, 3),
+        }
+        with storage.explained(self._file):
+            storage.write(self._file, (json.dumps(facts, indent=1) + "\n").encode())

@@ -1,0 +1,152 @@
+"""Open a run directory, or refuse it: the plan is published once, later launches compare."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from genir import __version__, storage
+from genir.config.base import differences, digest
+from genir.errors import PlanError
+from genir.shards.files import ShardFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from genir.plan import Plan
+    from genir.ranks import Worker
+    from genir.records import Columns
+
+log = logging.getLogger("genir")
+
+FORMAT = 1  # of plan.json and the shards; a run of another format is refused
+_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "numpy", "pillow", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run directory."""
+
+    root: Path
+    plan: Plan
+    columns: Columns
+    digest: str
+    worker: Worker
+
+    @cached_property
+    def image(self) -> Path:
+        """Folder of the image stage's shards."""
+        return self.root / "image"
+
+    def shard(self, shard: int) -> ShardFiles:
+        """The files of an image shard."""
+        return ShardFiles.of(self.image, shard, self.plan.n_shards)
+
+
+def is_planned(root: Path) -> bool:
+    """Was a plan published here before?"""
+    return (root / "plan.json").exists()
+
+
+def open_run(
+    root: Path,
+    plan: Plan,
+    columns: Columns,
+    meaning: dict[str, Any],
+    config: dict[str, Any],
+    env: dict[str, Any],
+    worker: Worker,
+) -> Run:
+    """Create the run directory, or resume the one that is there.
+
+    Args:
+        root: the run directory.
+        plan: its tasks.
+        columns: columns of its tables.
+        meaning: all that makes two runs the same run; its digest is compared.
+        config: the resolved configuration, for people.
+        env: model files, licences and device, for people.
+        worker: who this process is.
+
+    Raises:
+        PlanError: the directory holds something else, or a run with another meaning.
+        ShardError: the directory cannot be written or has no file locks.
+    """
+    run = Run(root, plan, columns, digest({"format": FORMAT, **meaning}), worker)
+    document = {
+        "format": FORMAT,
+        "digest": run.digest,
+        "tasks": plan.n_tasks,
+        "shards": plan.n_shards,
+        "columns": columns,
+        "meaning": meaning,
+    }
+    with storage.explained(root):
+        _refuse_foreign(root)
+        root.mkdir(parents=True, exist_ok=True)
+        storage.check_locks(root)
+        if not storage.publish(root / "plan.json", _json(document)):
+            _compare(root, run.digest, meaning)
+        run.image.mkdir(exist_ok=True)
+        storage.publish(root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        here = {"versions": versions(), **env}
+        if not storage.publish(root / "env.json", _json(here)):
+            _note_changes(root, here)
+    return run
+
+
+def versions() -> dict[str, str]:
+    """Versions of genir, Python and the libraries that decide the pixels."""
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"genir": __version__, "python": platform.python_version(), **found}
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _refuse_foreign(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise PlanError(f"{root}: is a file, not a run directory; choose another one (run=...)")
+    if not root.exists() or is_planned(root):
+        return
+    foreign = [name for name in os.listdir(root) if not name.startswith(".") and not name.endswith(".tmp")]
+    if foreign and not is_planned(root):
+        raise PlanError(f"{root}: holds {sorted(foreign)[0]!r} but no genir run; choose an empty directory (run=...)")
+
+
+def _compare(root: Path, wanted: str, meaning: dict[str, Any]) -> None:
+    try:
+        there = json.loads((root / "plan.json").read_bytes())
+        found, old = there["digest"], there["meaning"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise PlanError(f"{root}/plan.json: cannot be read ({error!r}); choose another run directory (run=...)") from None
+    if found == wanted:
+        return
+    changed = differences(old, json.loads(json.dumps(meaning)))
+    advice = "choose another run directory (run=...), or undo the change to resume this one"
+    if changed and all(line.startswith("gates.") for line in changed):
+        advice = f"every score is in {root}/image/*.parquet, select there without generating again; or run=..."
+    shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
+    raise PlanError(f"{root}: is another run: {shown or 'made by another format of genir'}; {advice}")
+
+
+def _note_changes(root: Path, here: dict[str, Any]) -> None:
+    """Other libraries or hardware than the first launch's may change bytes: say so, once, in env.json too."""
+    path = root / "env.json"
+    there = json.loads(path.read_bytes())
+    known = [{key: there.get(key) for key in here}, *there.get("later_launches", [])]
+    if any(differences(old, here) == [] for old in known):
+        return
+    changed = differences(known[0], here)
+    log.warning("%s: not what the run began with, bytes may differ from here on: %s", path.name, "; ".join(changed))
+    there.setdefault("later_launches", []).append(here)
+    storage.write(path, _json(there))

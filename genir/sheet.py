@@ -1,0 +1,75 @@
+"""Contact sheets: many small pictures on one, rejected ones framed with their reason, faces never recognisable."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+_MARGIN, _LABEL = 6, 16
+_FRAMES = {"kept": (70, 160, 90), "rejected": (200, 60, 50), "error": (120, 120, 120)}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of a sheet."""
+
+    label: str
+    verdict: str
+    """kept, rejected or error."""
+    reason: str
+    pixels_CHW: np.ndarray | None
+    """uint8 RGB; None when there are none, or none are stored."""
+
+
+def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160) -> bytes:
+    """PNG of the tiles, row by row; each fits into `side` x `side` pixels.
+
+    Every picture whose reason is a face is pixelated beyond recognition as a whole: where one face was found there may
+    be others.
+    """
+    rows = -(-len(tiles) // columns)
+    cell_w, cell_h = side + 2 * _MARGIN, side + 2 * _MARGIN + _LABEL
+    sheet = Image.new("RGB", (columns * cell_w, rows * cell_h), (24, 24, 26))
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(11)
+    for index, tile in enumerate(tiles):
+        left, top = index % columns * cell_w + _MARGIN, index // columns * cell_h + _MARGIN
+        picture = _picture(tile, side)
+        x, y = left + (side - picture.width) // 2, top + (side - picture.height) // 2
+        sheet.paste(picture, (x, y))
+        frame = _FRAMES[tile.verdict]
+        if tile.verdict != "kept":
+            draw.rectangle((x - 3, y - 3, x + picture.width + 2, y + picture.height + 2), outline=frame, width=3)
+        text = tile.label if tile.verdict == "kept" else f"{tile.label} {tile.reason}"
+        draw.text((left, top + side + 3), _fit(text, font, side), fill=(225, 225, 225), font=font)
+    out = io.BytesIO()
+    sheet.save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+def _picture(tile: Tile, side: int) -> Image.Image:
+    if tile.pixels_CHW is None:
+        picture = Image.new("RGB", (side, side), (52, 52, 56))
+        text = "pixels not stored" if tile.verdict == "rejected" else "no picture"
+        ImageDraw.Draw(picture).text((10, side // 2 - 6), text, fill=(170, 170, 170), font=ImageFont.load_default(11))
+        return picture
+    picture = Image.fromarray(tile.pixels_CHW.transpose(1, 2, 0))
+    if tile.reason.startswith("face"):
+        picture = picture.resize((6, 6), Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
+        picture = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 24))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    while text and font.getlength(text) > width:
+        text = text[:-1]
+    return text

@@ -1,0 +1,187 @@
+"""Files that are whole or absent, after any crash.
+
+Every change of the disk goes through the few functions here, in an order that survives a kill or a power cut at any
+point: data first, fsync, then the name. Tests end the process before and after each of these calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genir.errors import ShardError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FIXES = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again, nothing is lost",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, nothing is lost",
+    errno.EROFS: "the file system is read-only; choose another run directory (run=...)",
+    errno.EACCES: "no permission to write there; choose another run directory (run=...)",
+    errno.EPERM: "no permission to write there; choose another run directory (run=...)",
+}
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the disk faults a user can mend into one line; every other OSError is a bug and keeps its traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FIXES:
+            raise
+        raise ShardError(f"{path}: {error.strerror}: {_FIXES[error.errno]}") from error
+
+
+def append(fd: int, data: bytes) -> None:
+    """Write all of `data` at the file's position."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync(fd: int) -> None:
+    """Wait until the file's bytes are on the disk."""
+    os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def truncate(fd: int, size: int) -> None:
+    """Cut the file to `size` bytes and stand at its end."""
+    os.ftruncate(fd, size)
+    os.lseek(fd, size, os.SEEK_SET)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        append(fd, data)
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Create or replace a file: its old or its new content is there, never a part of one.
+
+    One writer a path at a time (the temporary name beside it is fixed, so that a crash leaves at most one).
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    _write_new(temporary, data)
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def publish(path: Path, data: bytes) -> bool:
+    """Create a file once, whole, whoever is first among many processes; False when it was there already."""
+    temporary = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    _write_new(temporary, data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)  # noqa: PTH108 - all changes of the disk go through `os`, where tests count them
+        sync_folder(path.parent)
+    return True
+
+
+def share(source: Path, target: Path) -> None:
+    """Give the file a second name, replacing what had it; the first name stays (and with it its lock)."""
+    if target.exists():
+        if target.samefile(source):
+            return
+        temporary = target.with_name(target.name + ".tmp")
+        remove(temporary)
+        os.link(source, temporary)
+        os.replace(temporary, target)
+    else:
+        os.link(source, target)
+    sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be trusted to `<name>.bad` (or .bad2, ...) and return the new name."""
+    count = 1
+    while (bad := path.with_name(f"{path.name}.bad{'' if count == 1 else count}")).exists():
+        count += 1
+    os.replace(path, bad)
+    sync_folder(path.parent)
+    return bad
+
+
+def try_lock(path: Path) -> int | None:
+    """Open (or create) the file under an exclusive lock; None when another process holds it.
+
+    The lock is the kernel's (flock): a kill -9 frees it. Never fork while holding it: the child would keep it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def check_locks(folder: Path) -> None:
+    """Make sure that flock excludes a second claimer in this folder.
+
+    Raises:
+        ShardError: the file system does not implement locks.
+    """
+    probe = folder / f".flock.{os.uname().nodename}.{os.getpid()}"
+    first = second = None
+    try:
+        first = try_lock(probe)
+        second = try_lock(probe)
+        works = first is not None and second is None
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        works = False
+    finally:
+        for fd in (first, second):
+            if fd is not None:
+                os.close(fd)
+        remove(probe)
+    if not works:
+        raise ShardError(
+            f"{folder}: this file system has no working file locks (flock), which keep two workers off one shard; "
+            "choose a run directory on another file system, or mount this one with locks (Lustre: -o flock)"
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that this user can still write on the folder's file system."""
+    return shutil.disk_usage(folder).free
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

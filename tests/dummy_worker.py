@@ -1,0 +1,122 @@
+"""A whole worker without torch: real plan, claims, shards and saver around pictures that are a function of the seed.
+
+    python dummy_worker.py RUN '{"prompts": 24, "batch": 4, "shard_size": 8, ...}'
+
+Options (JSON): prompts, replicas, sizes, batch, shard_size, limit, target, seed, sleep (seconds a batch),
+reject ("some", "all", "none"), crash_at (end the process around the n-th change of the disk), crash_when.
+Prints one line of JSON: the names of the disk changes, and the first keys of the batches it made itself, or the error.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from genir import ranks, storage
+from genir.errors import GenirError
+from genir.plan import Plan
+from genir.records import Prompt, Sample, Verdict
+from genir.runs.claims import Claims
+from genir.runs.drive import Guard, drive
+from genir.runs.run import open_run
+from genir.runs.saver import BASE_COLUMNS, Packing
+
+CHANGES = ("write", "fsync", "replace", "link", "unlink", "ftruncate")
+
+
+class Prompts:
+    def __init__(self, count):
+        self.count = count
+
+    def read(self, start, stop):
+        return (Prompt(f"prompt {index}", "even" if index % 2 == 0 else "odd") for index in range(start, stop))
+
+
+class CrashingOs:
+    """Stands in for `os` inside genir.storage and ends the process before or after the n-th change of the disk."""
+
+    def __init__(self, crash_at, crash_when):
+        self.changes, self.crash_at, self.crash_when = [], crash_at, crash_when
+
+    def __getattr__(self, name):
+        real = getattr(os, name)
+        if name not in CHANGES:
+            return real
+
+        def counted(*args, **kwargs):
+            self.changes.append(name)
+            here = len(self.changes)
+            if here == self.crash_at and self.crash_when == "before":
+                os._exit(9)
+            if here == self.crash_at and self.crash_when == "torn" and name == "write":
+                real(args[0], bytes(args[1])[: len(args[1]) // 2])
+                os._exit(9)
+            try:
+                return real(*args, **kwargs)
+            finally:  # also where the call failed, as an exclusive link does
+                if here == self.crash_at:
+                    os._exit(9)
+
+        return counted
+
+
+def picture(task):
+    rng = np.random.default_rng(task.seed)
+    return rng.integers(0, 256, (3, task.height, task.width), dtype=np.uint8)
+
+
+def verdict(task, reject):
+    bad = {"none": False, "all": True, "some": task.seed % 3 == 0}[reject]
+    return Verdict("rejected", "signal.entropy") if bad else Verdict("kept")
+
+
+def work(root, options):
+    """Do the whole job in this process; returns the exit code and what to print."""
+    shim = CrashingOs(options.get("crash_at", 0), options.get("crash_when", "before"))
+    storage.os = shim
+    sizes = tuple(tuple(size) for size in options.get("sizes", [[8, 8]]))
+    plan = Plan(
+        Prompts(options.get("prompts", 24)),
+        options.get("seed", 0),
+        options.get("replicas", 1),
+        sizes,
+        options.get("batch", 4),
+        options.get("shard_size", 8),
+    )
+    reject = options.get("reject", "some")
+    meaning = {"sizes": [list(size) for size in sizes], "seed": plan.seed, "batch": plan.batch, "tasks": plan.n_tasks}
+    stop = ranks.StopSignal()
+    worker = ranks.worker()
+    made = []
+
+    def stage(shard, batches):
+        for tasks in batches:
+            time.sleep(options.get("sleep", 0))
+            if options.get("mark"):  # say that a batch began, so that a test can count work done twice
+                with Path(options["mark"]).open("a") as file:
+                    file.write(f"{tasks[0].key}\n")
+            samples = [Sample(task, picture(task), scores={"score": task.seed / 7}) for task in tasks]
+            for sample in samples:
+                sample.verdict = verdict(sample.task, reject)
+            made.append(tasks[0].key)
+            yield samples
+
+    try:
+        run = open_run(root, plan, {**BASE_COLUMNS, "score": "float"}, meaning, {}, {}, worker)
+        claims = Claims(run, options.get("limit"), options.get("target"), stop)
+        rejects = root / "rejects" if options.get("keep_rejects") else None
+        packing = Packing("png", 1, {"model": "dummy"}, rejects)
+        drive(claims, stage, packing, Guard(0.0, 1), stop, lambda tally: None)
+    except GenirError as error:
+        return 2, {"error": str(error), "changes": shim.changes}
+    code = worker.stopped_exit_code if stop() and claims.left else 0
+    return code, {"changes": shim.changes, "made": made}
+
+
+if __name__ == "__main__":
+    exit_code, facts = work(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    print(json.dumps(facts))
+    sys.exit(exit_code)
