@@ -37,9 +37,9 @@ COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Family -> component -> class names that may stand in model_index.json (empty: any)."""
 
-_WEIGHTS = ("unet", "vae", "text_encoder", "text_encoder_2")
-_STEMS = {"unet": ("diffusion_pytorch_model",), "vae": ("diffusion_pytorch_model",)}
-_TEXT_STEMS = ("model", "pytorch_model")
+WEIGHTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+_STEMS = {"text_encoder": ("model", "pytorch_model"), "text_encoder_2": ("model", "pytorch_model")}
+_DIFFUSERS_STEMS = ("diffusion_pytorch_model",)
 
 
 def find(id: str, *, revision: str | None = None, variant: str | None = None) -> Found:
@@ -63,6 +63,16 @@ def find_vae(id: str, *, variant: str | None = None) -> Found:
     return found
 
 
+def find_config(id: str) -> Found:
+    """Find the folder or hub id that gives the component configs and tokenizers of a single file; raises ModelError."""
+    choose = partial(_needed_configs, id)
+    found = hub.find(id, choose, what="model.config")
+    if found.kind == "file":
+        raise ModelError(f"model.config {id}: a single file; give a folder or hub id in diffusers' layout")
+    choose(hub.names(found.path), found.path)
+    return found
+
+
 def find_lora(lora: Mapping[str, Any]) -> Path:
     """The .safetensors file of one entry {id | path, weight, file}; raises ModelError."""
     id = lora.get("path") or lora.get("id")
@@ -77,7 +87,7 @@ def find_lora(lora: Mapping[str, Any]) -> Path:
 
 def read_index(id: str, folder: Path) -> dict[str, Any]:
     """model_index.json of a folder whose family and component classes genir knows; raises ModelError."""
-    index = _read_json(folder / "model_index.json", f"model {id}")
+    index = read_json(folder / "model_index.json", f"model {id}")
     name = index.get("_class_name")
     if name not in FAMILIES:
         raise ModelError(f"model {id}: family {name} is not supported; known: {', '.join(FAMILIES)}")
@@ -91,8 +101,9 @@ def read_index(id: str, folder: Path) -> dict[str, Any]:
 
 
 def weight_variant(folder: Path, component: str, variant: str | None) -> str | None:
-    """The variant to load of one component: `variant` where the component has it, else the plain weights."""
-    listed = [f"{component}/{path.name}" for path in (folder / component).iterdir()]
+    """The variant to load of one component ("" = the folder itself): `variant` where it is there, else the plain weights."""
+    prefix = f"{component}/" if component else ""
+    listed = [f"{prefix}{path.name}" for path in (folder / component).iterdir()]
     return variant if variant and _weights(component, listed, variant) else None
 
 
@@ -114,7 +125,7 @@ def identity(
     if found.kind == "file":
         paths = {found.path.name: found.path}
         if config:
-            source = hub.find(config, partial(_needed_configs, config), what="model.config").path
+            source = find_config(config).path
             paths |= {f"config:{n}": source / n for n in _needed_configs(config, hub.names(source), source)}
     else:
         skip = ("vae/",) if vae else ()
@@ -150,11 +161,11 @@ def _needed(id: str, variant: str | None, listing: Iterable[str], folder: Path |
     index = read_index(id, folder)
     wanted = ["model_index.json"]
     for component in COMPONENTS[FAMILIES[index["_class_name"]]]:
-        if component in _WEIGHTS:
+        if component in WEIGHTS:
             wanted += _component_files(id, component, variant, listing)
         else:
             wanted += _small_files(id, component, listing)
-    if variant and not any(_weights(c, listing, variant) for c in _WEIGHTS):
+    if variant and not any(_weights(c, listing, variant) for c in WEIGHTS):
         raise ModelError(f"model {id}: no weights of variant {variant!r}; {_variants_there(listing)}")
     if id == "embedded":
         wanted += [name for name in listing if name.startswith("vae/") and name.endswith(".py")]
@@ -166,7 +177,7 @@ def _component_files(id: str, component: str, variant: str | None, listing: list
     weights = (_weights(component, listing, variant) if variant else []) or _weights(component, listing, None)
     missing = [] if config in listing else [config]
     if not weights:
-        stem = _STEMS.get(component, _TEXT_STEMS)[0]
+        stem = _STEMS.get(component, _DIFFUSERS_STEMS)[0]
         missing.append(f"{component}/{stem}.safetensors ({_variants_there(listing)})")
     if missing:
         raise ModelError(f"model {id}: missing {', '.join(missing)}; complete the download")
@@ -189,7 +200,7 @@ def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
 def _weights(component: str, listing: Iterable[str], variant: str | None) -> list[str]:
     """Weight files of one component (safetensors before .bin), shards and their index included; [] if incomplete."""
     tag = rf"\.{re.escape(variant)}" if variant else ""
-    stems = "|".join(_STEMS.get(component, _TEXT_STEMS))
+    stems = "|".join(_STEMS.get(component, _DIFFUSERS_STEMS))
     prefix = f"{component}/" if component else ""
     for suffix in ("safetensors", "bin"):
         shard = re.compile(rf"{prefix}(?:{stems})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}")
@@ -206,7 +217,7 @@ def _weights(component: str, listing: Iterable[str], variant: str | None) -> lis
 
 
 def _variants_there(listing: Iterable[str]) -> str:
-    stems = "|".join({*_TEXT_STEMS, "diffusion_pytorch_model"})
+    stems = "model|pytorch_model|diffusion_pytorch_model"
     pattern = re.compile(rf".*/(?:{stems})\.([A-Za-z]\w*?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
     there = sorted({found[1] for name in listing if (found := pattern.fullmatch(name))})
     return f"variants there: {', '.join(there)}: set model.variant" if there else "there are no other variants"
@@ -216,7 +227,7 @@ def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Pa
     listing = list(listing)
     if folder is None or "config.json" not in listing:
         raise ModelError(f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it")
-    name = _read_json(folder / "config.json", f"vae {id}").get("_class_name")
+    name = read_json(folder / "config.json", f"vae {id}").get("_class_name")
     known = COMPONENTS["sd"]["vae"]
     if name not in known:
         raise ModelError(f"vae {id}: class {name} is not supported; known: {', '.join(known)}")
@@ -230,7 +241,7 @@ def _needed_configs(id: str, listing: Iterable[str], folder: Path | None) -> lis
     components = COMPONENTS[FAMILIES[read_index(id, folder)["_class_name"]]]
     wanted = ["model_index.json"]
     for component in components:
-        if component in _WEIGHTS:
+        if component in WEIGHTS:
             if f"{component}/config.json" not in listing:
                 raise ModelError(f"model.config {id}: missing {component}/config.json")
             wanted.append(f"{component}/config.json")
@@ -247,7 +258,8 @@ def _lora_files(id: str, file: str | None, listing: Iterable[str], folder: Path 
     return chosen
 
 
-def _read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """A JSON object from a file; raises ModelError."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
