@@ -1,0 +1,277 @@
+"""Which files a model consists of, what they hash to, and whether genir knows its family (no torch, no diffusers)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from genir.backbone import hub
+from genir.backbone.hub import Found
+from genir.errors import ModelError
+
+FAMILIES = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
+"""Pipeline class of model_index.json -> family."""
+
+COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "sd": {
+        "unet": ("UNet2DConditionModel",),
+        "vae": ("AutoencoderKL", "AutoencoderTiny"),
+        "text_encoder": ("CLIPTextModel",),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "scheduler": (),
+    },
+    "sdxl": {
+        "unet": ("UNet2DConditionModel",),
+        "vae": ("AutoencoderKL", "AutoencoderTiny"),
+        "text_encoder": ("CLIPTextModel",),
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "scheduler": (),
+    },
+}
+"""Family -> component -> class names that may stand in model_index.json (empty: any)."""
+
+WEIGHTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+_STEMS = {"text_encoder": ("model", "pytorch_model"), "text_encoder_2": ("model", "pytorch_model")}
+_DIFFUSERS_STEMS = ("diffusion_pytorch_model",)
+
+
+def find(id: str, *, revision: str | None = None, variant: str | None = None) -> Found:
+    """Find a model, complete and of a known family (a single file: its existence only).
+
+    Raises ModelError: nothing there, offline, unknown family, unknown component class, missing files.
+    """
+    found = hub.find(id, partial(_needed, id, variant), revision=revision)
+    if found.kind == "folder":
+        _needed(id, variant, hub.names(found.path), found.path)
+    return found
+
+
+def find_vae(id: str, *, variant: str | None = None) -> Found:
+    """Find another autoencoder: a folder or hub id with config.json and weights beside it; raises ModelError."""
+    choose = partial(_needed_vae, id, variant)
+    found = hub.find(id, choose, what="vae")
+    if found.kind == "file":
+        raise ModelError(f"vae {id}: a single file; give a folder or hub id with config.json and weights")
+    choose(hub.names(found.path), found.path)
+    return found
+
+
+def find_config(id: str) -> Found:
+    """Find the folder or hub id that gives the component configs and tokenizers of a single file; raises ModelError."""
+    choose = partial(_needed_configs, id)
+    found = hub.find(id, choose, what="model.config")
+    if found.kind == "file":
+        raise ModelError(f"model.config {id}: a single file; give a folder or hub id in diffusers' layout")
+    choose(hub.names(found.path), found.path)
+    return found
+
+
+def find_lora(lora: Mapping[str, Any]) -> Path:
+    """The .safetensors file of one entry {id | path, weight, file}; raises ModelError."""
+    id = lora.get("path") or lora.get("id")
+    if not id or not set(lora) <= {"id", "path", "weight", "file"}:
+        raise ModelError(f"lora {dict(lora)}: allowed keys: id or path, weight (1.0), file (name within the folder)")
+    choose = partial(_lora_files, str(id), lora.get("file"))
+    found = hub.find(str(id), choose, what="lora")
+    if found.kind == "file":
+        return found.path
+    return found.path / choose(hub.names(found.path), found.path)[0]
+
+
+def read_index(id: str, folder: Path) -> dict[str, Any]:
+    """model_index.json of a folder whose family and component classes genir knows; raises ModelError."""
+    index = read_json(folder / "model_index.json", f"model {id}")
+    name = index.get("_class_name")
+    if name not in FAMILIES:
+        raise ModelError(f"model {id}: family {name} is not supported; known: {', '.join(FAMILIES)}")
+    for component, allowed in COMPONENTS[FAMILIES[name]].items():
+        given = (index.get(component) or [None, None])[1]
+        if given is None:
+            raise ModelError(f"model {id}: model_index.json has no {component}, which {name} needs")
+        if allowed and given not in allowed and not (component == "vae" and id == "embedded"):
+            raise ModelError(f"model {id}: {component} is a {given}; known: {', '.join(allowed)}")
+    return index
+
+
+def weight_variant(folder: Path, component: str, variant: str | None) -> str | None:
+    """The variant to load of one component ("" = the folder itself): `variant` where it is there, else the plain weights."""
+    prefix = f"{component}/" if component else ""
+    listed = [f"{prefix}{path.name}" for path in (folder / component).iterdir()]
+    return variant if variant and _weights(component, listed, variant) else None
+
+
+def identity(
+    id: str,
+    *,
+    revision: str | None = None,
+    variant: str | None = None,
+    vae: str | None = None,
+    loras: Sequence[Mapping[str, Any]] = (),
+    config: str | None = None,
+) -> dict[str, str]:
+    """Relative file name -> SHA-256 (hex) of every file that decides what the model computes.
+
+    Files of another autoencoder are named `vae:...`, LoRAs `lora0:...`, the configs of a single file `config:...`. A file in
+    a hub cache whose blob is named by its SHA-256 is not read. Raises ModelError as `find` does.
+    """
+    found = find(id, revision=revision, variant=variant)
+    if found.kind == "file":
+        paths = {found.path.name: found.path}
+        if config:
+            source = find_config(config).path
+            paths |= {f"config:{n}": source / n for n in _needed_configs(config, hub.names(source), source)}
+    else:
+        skip = ("vae/",) if vae else ()
+        listed = _needed(id, variant, hub.names(found.path), found.path)
+        paths = {name: found.path / name for name in listed if not name.startswith(skip)}
+    if vae:
+        other = find_vae(vae, variant=variant).path
+        paths |= {f"vae:{n}": other / n for n in _needed_vae(vae, variant, hub.names(other), other)}
+    for number, lora in enumerate(loras):
+        path = find_lora(lora)
+        paths[f"lora{number}:{path.name}"] = path
+    return {name: _sha256(path) for name, path in sorted(paths.items())}
+
+
+def model_hash(hashes: Mapping[str, str]) -> str:
+    """One SHA-256 over the denoiser, text encoders and tokenizers (or the single file) of an `identity`.
+
+    Autoencoder, scheduler and LoRAs are left out: a learned pair stays valid with others.
+    """
+    own = [f"{name} {value}" for name, value in sorted(hashes.items()) if _is_model(name)]
+    return hashlib.sha256("\n".join(own).encode()).hexdigest()
+
+
+def _is_model(name: str) -> bool:
+    return ":" not in name and not name.startswith(("vae/", "scheduler/", "model_index.json"))
+
+
+def _needed(id: str, variant: str | None, listing: Iterable[str], folder: Path | None) -> list[str]:
+    """Names that a model consists of; raises ModelError for what is missing."""
+    listing = list(listing)
+    if folder is None or "model_index.json" not in listing:
+        raise ModelError(f"model {id}: no model_index.json; give a folder or hub id in diffusers' layout")
+    index = read_index(id, folder)
+    wanted = ["model_index.json"]
+    for component in COMPONENTS[FAMILIES[index["_class_name"]]]:
+        if component in WEIGHTS:
+            wanted += _component_files(id, component, variant, listing)
+        else:
+            wanted += _small_files(id, component, listing)
+    if variant and not any(_weights(c, listing, variant) for c in WEIGHTS):
+        raise ModelError(f"model {id}: no weights of variant {variant!r}; {_variants_there(listing)}")
+    if id == "embedded":
+        wanted += [name for name in listing if name.startswith("vae/") and name.endswith(".py")]
+    return sorted(wanted)
+
+
+def _component_files(id: str, component: str, variant: str | None, listing: list[str]) -> list[str]:
+    config = f"{component}/config.json"
+    weights = (_weights(component, listing, variant) if variant else []) or _weights(component, listing, None)
+    missing = [] if config in listing else [config]
+    if not weights:
+        stem = _STEMS.get(component, _DIFFUSERS_STEMS)[0]
+        missing.append(f"{component}/{stem}.safetensors ({_variants_there(listing)})")
+    if missing:
+        raise ModelError(f"model {id}: missing {', '.join(missing)}; complete the download")
+    return [config, *weights]
+
+
+def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
+    there = [name for name in listing if name.startswith(f"{component}/") and name.endswith((".json", ".txt"))]
+    names = {Path(name).name for name in there}
+    if component == "scheduler":
+        options = [{"scheduler_config.json"}]
+    else:
+        options = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}]
+    if not any(option <= names for option in options):
+        files = " or ".join(" + ".join(f"{component}/{name}" for name in sorted(option)) for option in options)
+        raise ModelError(f"model {id}: missing {files}; complete the download")
+    return there
+
+
+def _weights(component: str, listing: Iterable[str], variant: str | None) -> list[str]:
+    """Weight files of one component (safetensors before .bin), shards and their index included; [] if incomplete."""
+    tag = rf"\.{re.escape(variant)}" if variant else ""
+    stems = "|".join(_STEMS.get(component, _DIFFUSERS_STEMS))
+    prefix = f"{component}/" if component else ""
+    for suffix in ("safetensors", "bin"):
+        shard = re.compile(rf"{prefix}(?:{stems})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}")
+        index = re.compile(rf"{prefix}(?:{stems})\.{suffix}\.index{tag}\.json")
+        matches = [(name, found) for name in listing if (found := shard.fullmatch(name))]
+        single = [name for name, found in matches if not any(found.groups())]
+        if single:
+            return single
+        shards = [name for name, _ in matches]
+        total = {int(found[2] or found[4]) for _, found in matches}
+        if shards and total == {len(shards)}:
+            return shards + [name for name in listing if index.fullmatch(name)]
+    return []
+
+
+def _variants_there(listing: Iterable[str]) -> str:
+    stems = "model|pytorch_model|diffusion_pytorch_model"
+    pattern = re.compile(rf".*/(?:{stems})\.([A-Za-z]\w*?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
+    there = sorted({found[1] for name in listing if (found := pattern.fullmatch(name))})
+    return f"variants there: {', '.join(there)}: set model.variant" if there else "there are no other variants"
+
+
+def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Path | None) -> list[str]:
+    listing = list(listing)
+    if folder is None or "config.json" not in listing:
+        raise ModelError(f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it")
+    name = read_json(folder / "config.json", f"vae {id}").get("_class_name")
+    known = COMPONENTS["sd"]["vae"]
+    if name not in known:
+        raise ModelError(f"vae {id}: class {name} is not supported; known: {', '.join(known)}")
+    listed = [f"vae/{entry}" for entry in listing if "/" not in entry]
+    return [file.removeprefix("vae/") for file in _component_files(id, "vae", variant, listed)]
+
+
+def _needed_configs(id: str, listing: Iterable[str], folder: Path | None) -> list[str]:
+    if folder is None or "model_index.json" not in (listing := list(listing)):
+        raise ModelError(f"model.config {id}: no model_index.json; give a folder or hub id in diffusers' layout")
+    components = COMPONENTS[FAMILIES[read_index(id, folder)["_class_name"]]]
+    wanted = ["model_index.json"]
+    for component in components:
+        if component in WEIGHTS:
+            if f"{component}/config.json" not in listing:
+                raise ModelError(f"model.config {id}: missing {component}/config.json")
+            wanted.append(f"{component}/config.json")
+        else:
+            wanted += _small_files(id, component, listing)
+    return sorted(wanted)
+
+
+def _lora_files(id: str, file: str | None, listing: Iterable[str], folder: Path | None) -> list[str]:
+    there = [name for name in listing if name.endswith(".safetensors")]
+    chosen = [name for name in there if file is None or name == file]
+    if len(chosen) != 1:
+        raise ModelError(f"lora {id}: name one file; there are: {', '.join(there) or 'no .safetensors files'}")
+    return chosen
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """A JSON object from a file; raises ModelError."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{what}: {path.name} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{what}: {path.name} is not a JSON object")
+    return value
+
+
+def _sha256(path: Path) -> str:
+    blob = path.resolve().name
+    if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", blob):
+        return blob  # a hub cache names large files by their SHA-256
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""Classifier-free guidance (CFG): the one denoising loop over a diffusers scheduler."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from genir.errors import ConfigError, Stopped
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """When and how strongly the negative prompt pushes away (Ho and Salimans 2022, equation 6).
+
+    Step i of n (from 0) is guided where start <= i/n < end (guidance interval, Kynkäänniemi et al. 2024); scale 1 means no
+    guidance, as in diffusers. Where i/n < delay the negative side is the plain empty prompt (delayed negatives, Ban
+    et al. 2024). Raises ConfigError for values out of range.
+    """
+
+    scale: float
+    start: float = 0.0
+    end: float = 1.0
+    delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale >= 0):
+            raise ConfigError(f"guidance.scale is {self.scale}; allowed: 0 or more (1 = no guidance)")
+        if not 0 <= self.start <= self.end <= 1:
+            raise ConfigError(f"guidance.start..end is {self.start}..{self.end}; allowed: 0 <= start <= end <= 1")
+        if not 0 <= self.delay <= 1:
+            raise ConfigError(f"guidance.delay is {self.delay}; allowed: 0 .. 1")
+
+    def active(self, step: int, steps: int) -> bool:
+        """Does this step need a negative pass?"""
+        return self.scale != 1.0 and self.start <= step / steps < self.end
+
+    def delayed(self, step: int, steps: int) -> bool:
+        """Is the negative side still the plain empty prompt?"""
+        return step / steps < self.delay
+
+
+@dataclass(frozen=True)
+class DenoiserInput:
+    """Everything a denoiser is told about N images beside the noisy latents."""
+
+    embeds_NLD: Tensor
+    pooled_NP: Tensor | None = None
+    time_ids_N6: Tensor | None = None
+
+    def then(self, other: DenoiserInput) -> DenoiserInput:
+        """This batch followed by another one."""
+        return DenoiserInput(
+            torch.cat([self.embeds_NLD, other.embeds_NLD]),
+            _cat(self.pooled_NP, other.pooled_NP),
+            _cat(self.time_ids_N6, other.time_ids_N6),
+        )
+
+
+class Predict(Protocol):
+    """A denoiser: scaled noisy latents, timestep, conditioning -> the model's raw output, shaped as the latents."""
+
+    def __call__(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor: ...
+
+
+def noise_like(shape_CHW: tuple[int, int, int], generators: Sequence[torch.Generator], device: Any) -> Tensor:
+    """Standard normal noise (N, C, H, W), float32, each image from its own CPU generator."""
+    return torch.stack([torch.randn(shape_CHW, generator=generator) for generator in generators]).to(device)
+
+
+def denoise(
+    predict: Predict,
+    scheduler: Any,
+    shape_CHW: tuple[int, int, int],
+    positive: DenoiserInput,
+    negative: DenoiserInput | None,
+    empty: DenoiserInput | None,
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    guidance: Guidance,
+    should_stop: Callable[[], bool],
+) -> Tensor:
+    """Latents (N, C, H, W) from noise; `scheduler` is copied from its config, so nothing stays in it.
+
+    Every image has one CPU generator with its own seed for the initial noise and for stochastic schedulers, so the noise
+    does not depend on the batch. `negative` is needed where a step is guided, `empty` where it is delayed. The positive
+    and negative pass are one doubled batch, negative first, as in diffusers' pipelines.
+
+    Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing.
+    """
+    scheduler = type(scheduler).from_config(scheduler.config)
+    device, dtype = positive.embeds_NLD.device, positive.embeds_NLD.dtype
+    scheduler.set_timesteps(steps, device=device)
+    timesteps = scheduler.timesteps
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    latents_NCHW = noise_like(shape_CHW, generators, device).to(dtype) * scheduler.init_noise_sigma
+    extra = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    doubled = {name: side.then(positive) for name, side in (("negative", negative), ("empty", empty)) if side}
+    for step, t in enumerate(timesteps):
+        if should_stop():
+            raise Stopped(f"asked to stop at denoising step {step} of {len(timesteps)}")
+        scaled_NCHW = scheduler.scale_model_input(latents_NCHW, t)
+        if guidance.active(step, len(timesteps)):
+            name = "empty" if guidance.delayed(step, len(timesteps)) else "negative"
+            if name not in doubled:
+                raise ConfigError(f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing")
+            output_NCHW = predict(torch.cat([scaled_NCHW, scaled_NCHW]), t, doubled[name])
+            away_NCHW, toward_NCHW = output_NCHW.chunk(2)
+            output_NCHW = away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)
+        else:
+            output_NCHW = predict(scaled_NCHW, t, positive)
+        latents_NCHW = scheduler.step(output_NCHW, t, latents_NCHW, return_dict=False, **extra)[0].to(dtype)
+    return latents_NCHW
+
+
+def _cat(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return None if a is None or b is None else torch.cat([a, b])

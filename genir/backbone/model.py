@@ -1,0 +1,252 @@
+"""Backbone: a loaded text-to-image model as genir uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genir import dualprompt
+from genir.backbone import latents, lora, loss
+from genir.backbone.guidance import DenoiserInput, Guidance, denoise
+from genir.backbone.sdxl import Micro, StableDiffusionXL
+from genir.backbone.stable_diffusion import StableDiffusion
+from genir.backbone.text import Side, TextEncoders
+from genir.dualprompt import DualPrompt
+from genir.errors import ConfigError, ModelError
+from genir.records import Conditioning
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Backbone:
+    """A frozen model on one device; made by `backbone.load.load`.
+
+    Conditioning is encoded after `apply`: the learned pair is part of it.
+    """
+
+    id: str
+    family: str
+    """Key of `files.FAMILIES`' values: sd, sdxl."""
+    adapter: StableDiffusion | StableDiffusionXL
+    text: TextEncoders
+    vae: Any
+    scheduler: Any
+    pipeline: Any
+    """The diffusers pipeline of the same components, for what only pipelines do (LoRAs, saving)."""
+    zero_empty: bool
+    """Is the empty negative all zeros instead of the encoded empty text?"""
+    licence: str
+    attention: str
+    """sdpa or xformers: what is in use."""
+    _fused: str = field(default="", init=False)
+
+    @property
+    def unet(self) -> Any:
+        """The denoiser."""
+        return self.adapter.unet
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the denoiser and the text encoders."""
+        return self.unet.dtype
+
+    @property
+    def size_multiple(self) -> int:
+        """Heights and widths must be multiples of this; also pixels per latent position."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """(H, W) in pixels that the denoiser was trained at."""
+        size = self.unet.config.sample_size or 64
+        rows, columns = (size, size) if isinstance(size, int) else size
+        return rows * self.size_multiple, columns * self.size_multiple
+
+    @property
+    def prediction_type(self) -> str:
+        """epsilon, v_prediction or sample."""
+        return self.scheduler.config.get("prediction_type", "epsilon")
+
+    @property
+    def num_train_timesteps(self) -> int:
+        """Timesteps of the forward process; `loss` takes 0 .. this - 1."""
+        return self.scheduler.config.num_train_timesteps
+
+    def apply(self, dual: DualPrompt | None, *, model_hash: str = "") -> None:
+        """Install a learned pair, with its LoRA fused into the weights; None removes the vectors.
+
+        `model_hash` (`files.model_hash` of this model), where given, decides whether the pair was learned on this very
+        model; without it (or without one in the pair) the ids must be equal. Raises ModelError: a pair of another model,
+        family or width, or any change after a LoRA was fused.
+        """
+        if self._fused and (dual is None or dual.sha256 != self._fused):
+            raise ModelError("the LoRA of another dual prompt is fused into this model: load the model again")
+        if dual is not None:
+            dualprompt.check(dual, dual.sha256[:12] or "in memory")
+            self._check_fit(dual, model_hash)
+            if dual.lora and not self._fused:
+                lora.fuse(self.pipeline, dual.lora, 1.0, "of the dual prompt")
+                self._fused = dual.sha256 or "in memory"
+        self.text.apply(dual)
+
+    def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
+        """The installed learned vectors by side and key (float32, frozen): a learner lets them require gradients."""
+        return self.text.vectors()
+
+    def encode_positive(self, texts: Sequence[str]) -> Conditioning:
+        """Conditioning of N prompts, with the learned positive vectors if a pair is installed."""
+        return self.text.encode(texts, "positive")
+
+    def encode_negative(self, text: str, count: int) -> Conditioning:
+        """The negative side for `count` images: the learned vectors, then `text`.
+
+        Without a learned pair an empty text is `encode_empty`.
+        """
+        if self.text.dual is None and not text:
+            return self.encode_empty(count)
+        return _repeated(self.text.encode([text], "negative"), count)
+
+    def encode_empty(self, count: int) -> Conditioning:
+        """The plain unconditional side for `count` images, as the pipelines have it without a negative prompt."""
+        one = self.text.encode([""], None)
+        if self.zero_empty and one.pooled_NP is not None:
+            one = Conditioning(torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated)
+        return _repeated(one, count)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        positive: Conditioning,
+        negative: Conditioning | None,
+        *,
+        size_HW: tuple[int, int],
+        seeds: Sequence[int],
+        steps: int,
+        guidance: Guidance,
+        empty: Conditioning | None = None,
+        micro: Micro | None = None,
+        should_stop: Callable[[], bool] = _never,
+    ) -> tuple[Tensor, list[bool]]:
+        """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: did the decoder return NaN or infinity?).
+
+        `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0. Image i depends on seeds[i], not
+        on its neighbours' seeds. Raises ConfigError for sizes, steps or sides that do not fit, Stopped when
+        `should_stop()`, asked before every step, says so.
+        """
+        rows = self.sample_latents(
+            positive,
+            negative,
+            size_HW=size_HW,
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            empty=empty,
+            micro=micro,
+            should_stop=should_stop,
+        )
+        return latents.decode(self.vae, rows)
+
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        positive: Conditioning,
+        negative: Conditioning | None,
+        *,
+        size_HW: tuple[int, int],
+        seeds: Sequence[int],
+        steps: int,
+        guidance: Guidance,
+        empty: Conditioning | None = None,
+        micro: Micro | None = None,
+        should_stop: Callable[[], bool] = _never,
+    ) -> Tensor:
+        """`generate` without the decoder: latents (N, C, H / size_multiple, W / size_multiple)."""
+        height, width = size_HW
+        if height < 1 or width < 1 or height % self.size_multiple or width % self.size_multiple:
+            raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}")
+        if steps < 1:
+            raise ConfigError(f"steps is {steps}; allowed: 1 or more")
+        sides = {"positive": positive, "negative": negative, "empty": empty}
+        for name, side in sides.items():
+            if side is not None and side.embeds_NLD.shape[0] != len(seeds):
+                raise ConfigError(f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds")
+        micro = micro or Micro()
+
+        def told(side: Conditioning | None, is_negative: bool) -> DenoiserInput | None:
+            return None if side is None else self.adapter.inputs(side, size_HW, micro, is_negative)
+
+        return denoise(
+            self.adapter.predict,
+            self.scheduler,
+            (self.unet.config.in_channels, height // self.size_multiple, width // self.size_multiple),
+            self.adapter.inputs(positive, size_HW, micro, negative=False),
+            told(negative, True),
+            told(empty, True),
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            should_stop=should_stop,
+        )
+
+    @torch.no_grad()
+    def encode_images(self, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Latents (float32, as the denoiser knows them) of uint8 RGB images (N, 3, H, W), one seed an image."""
+        return latents.encode(self.vae, images_NCHW, [torch.Generator().manual_seed(seed) for seed in seeds])
+
+    def loss(
+        self,
+        latents_NCHW: Tensor,
+        conditioning: Conditioning,
+        *,
+        noise_NCHW: Tensor,
+        timesteps_N: Tensor,
+        micro: Micro | None = None,
+    ) -> Tensor:
+        """Denoising loss (N,) of clean latents, differentiable; noise as the latents, timesteps int64 on the device."""
+        rows, columns = latents_NCHW.shape[-2:]
+        size_HW = (rows * self.size_multiple, columns * self.size_multiple)
+        inputs = self.adapter.inputs(conditioning, size_HW, micro or Micro(), negative=False)
+        training = loss.training_scheduler(self.scheduler)
+        return loss.denoising_loss(self.adapter.predict, training, latents_NCHW, noise_NCHW, timesteps_N, inputs)
+
+    def _check_fit(self, dual: DualPrompt, model_hash: str) -> None:
+        what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
+        if dual.family != self.family:
+            raise ModelError(f"{what}: learned on family {dual.family}, but model {self.id} is {self.family}")
+        if dual.model_hash and model_hash:
+            if dual.model_hash != model_hash:
+                hashes = f"{dual.model_hash[:12]}, but this {self.id} has {model_hash[:12]}"
+                raise ModelError(f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant")
+        elif dual.model_id != self.id:
+            raise ModelError(f"{what}: learned on model {dual.model_id}, not on {self.id}: load that model")
+        expected = {encoder.name: encoder.width for encoder in self.text.encoders}
+        if dual.mode == "output":
+            expected = {"embeds": self.unet.config.cross_attention_dim}
+            if "pooled" in dual.positive | dual.negative:
+                expected["pooled"] = self.text.encoders[-1].model.config.projection_dim
+        for name, width in expected.items():
+            for side in (dual.positive, dual.negative):
+                if name in side and side[name].shape[-1] != width:
+                    raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {self.id} needs {width}")
+        for encoder in self.text.encoders:
+            count = max(dual.tokens("positive"), dual.tokens("negative"))
+            if count > encoder.tokenizer.length - 2:
+                positions = encoder.tokenizer.length
+                raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")
+
+
+def _repeated(one: Conditioning, count: int) -> Conditioning:
+    pooled_NP = None if one.pooled_NP is None else one.pooled_NP.expand(count, -1)
+    return Conditioning(one.embeds_NLD.expand(count, -1, -1), pooled_NP, one.truncated * count)

@@ -1,0 +1,65 @@
+"""Stable Diffusion XL: two text encoders, a pooled text vector, and size and crop micro-conditioning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genir.backbone.guidance import DenoiserInput
+from genir.errors import ModelError
+from genir.records import Conditioning
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Micro:
+    """Size and crop conditioning (Podell et al. 2023, section 2.2) of each side, in pixels as (H, W) or (top, left).
+
+    None means the image's own size.
+    """
+
+    original: Size | None = None
+    crop: Size = (0, 0)
+    target: Size | None = None
+    negative_original: Size | None = None
+    negative_crop: Size = (0, 0)
+    negative_target: Size | None = None
+
+    def time_ids(self, size_HW: Size, negative: bool) -> list[int]:
+        """The six numbers of one side: original, crop, target."""
+        original = self.negative_original if negative else self.original
+        crop = self.negative_crop if negative else self.crop
+        target = self.negative_target if negative else self.target
+        return [*(original or size_HW), *crop, *(target or size_HW)]
+
+
+@dataclass(frozen=True)
+class StableDiffusionXL:
+    """Adapter of the `sdxl` family."""
+
+    unet: UNet2DConditionModel
+
+    def inputs(
+        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro, negative: bool
+    ) -> DenoiserInput:
+        """Text, pooled text and time ids of one side; raises ModelError for conditioning without a pooled vector."""
+        if conditioning.pooled_NP is None:
+            raise ModelError("SDXL conditioning needs a pooled text vector; encode it with this backbone")
+        dtype, device = self.unet.dtype, conditioning.embeds_NLD.device
+        time_ids_6 = torch.tensor(micro.time_ids(size_HW, negative), dtype=dtype, device=device)
+        time_ids_N6 = time_ids_6.repeat(conditioning.embeds_NLD.shape[0], 1)
+        return DenoiserInput(conditioning.embeds_NLD.to(dtype), conditioning.pooled_NP.to(dtype), time_ids_N6)
+
+    def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
+        """The UNet's raw output."""
+        added = {"text_embeds": inputs.pooled_NP, "time_ids": inputs.time_ids_N6}
+        return self.unet(
+            latents_NCHW, t, encoder_hidden_states=inputs.embeds_NLD, added_cond_kwargs=added, return_dict=False
+        )[0]
