@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from genir.detectors.faces import FaceDetector
 from genir.metrics.niqe import load_model, niqe
 from genir.metrics.piqe import piqe
-from genir.metrics.signal import signal
+from genir.metrics.signal import CHECKS, signal
 from genir.records import Columns, Sample, Score, Verdict
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def signal_gate(bounds: Bounds) -> Gate:
     def score(images_NCHW: Tensor) -> list[Scores]:
         return _rows({f"signal_{name}": values for name, values in signal(images_NCHW).items()})
 
-    return Gate({f"signal_{name}": "float" for name in SIGNAL_CHECKS}, score, _bounded("signal", bounds))
+    return Gate({f"signal_{name}": "float" for name in CHECKS}, score, _bounded("signal", bounds))
 
 
 def quality_gate(bounds: Bounds, device: torch.device) -> Gate:

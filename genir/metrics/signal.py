@@ -14,6 +14,8 @@ from torch import Tensor
 from genir.metrics.gray import gray
 from genir.metrics.mscn import tiles
 
+CHECKS = ("entropy", "laplacian", "flat", "blockiness", "mean", "std", "clipped")
+"""What `signal` returns, in this order."""
 SMALLEST_SIDE = 32
 FLAT_FRACTION = 240 / 1024
 """Side of a patch in `flat_share` as a fraction of the short image side; LucidFlux: 240 px of 1024."""
