@@ -82,12 +82,6 @@ class Plan:
         ]
         return sorted(cut, key=lambda tasks: tasks[0].key)
 
-    def batches_within(self, batches: list[list[Task]], limit: int | None) -> int:
-        """How many of a shard's batches hold one of the run's first `limit` tasks."""
-        if limit is None:
-            return len(batches)
-        return sum(int(tasks[0].key) < limit for tasks in batches)
-
     def shards_within(self, limit: int | None) -> int:
         """How many shards hold one of the run's first `limit` tasks."""
         return self.n_shards if limit is None else min(self.n_shards, -(-limit // self.shard_size))

@@ -76,12 +76,14 @@ def _write_new(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Create or replace a file: its old or its new content is there, never a part of one.
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that no other process uses; a crash may leave it behind."""
+    return path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
 
-    One writer a path at a time (the temporary name beside it is fixed, so that a crash leaves at most one).
-    """
-    temporary = path.with_name(path.name + ".tmp")
+
+def write(path: Path, data: bytes) -> None:
+    """Create or replace a file: its old or its new content is there, never a part of one."""
+    temporary = _temporary(path)
     _write_new(temporary, data)
     os.replace(temporary, path)
     sync_folder(path.parent)
@@ -89,7 +91,7 @@ def write(path: Path, data: bytes) -> None:
 
 def publish(path: Path, data: bytes) -> bool:
     """Create a file once, whole, whoever is first among many processes; False when it was there already."""
-    temporary = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     _write_new(temporary, data)
     try:
         os.link(temporary, path)
@@ -106,8 +108,7 @@ def share(source: Path, target: Path) -> None:
     if target.exists():
         if target.samefile(source):
             return
-        temporary = target.with_name(target.name + ".tmp")
-        remove(temporary)
+        temporary = _temporary(target)
         os.link(source, temporary)
         os.replace(temporary, target)
     else:

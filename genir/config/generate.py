@@ -48,6 +48,18 @@ class SignalGate(Strict):
     max_flat: float | None = Field(None, ge=0, le=1, description="share of flat patches")
     max_blockiness: float | None = Field(None, ge=0, description="8 x 8 block edges, as a codec leaves them")
     min_std: float | None = Field(None, ge=0, description="standard deviation of gray: black or one flat colour below")
+    max_clipped: float | None = Field(None, ge=0, le=1, description="share of pure black or white pixels")
+
+    def bounds(self) -> dict[str, tuple[float | None, float | None]]:
+        """Check -> (smallest, largest) allowed score, in the order in which they are asked."""
+        return {
+            "std": (self.min_std, None),
+            "entropy": (self.min_entropy, None),
+            "laplacian": (self.min_laplacian, self.max_laplacian),
+            "flat": (None, self.max_flat),
+            "blockiness": (None, self.max_blockiness),
+            "clipped": (None, self.max_clipped),
+        }
 
 
 class FaceGate(Strict):

@@ -22,6 +22,8 @@ class Claimed:
     shard: int
     writer: ShardWriter
     batches: list[list[Task]]
+    covered: int
+    """What `ShardWriter.finish` is told when these batches are done."""
 
 
 class Claims:
@@ -45,6 +47,18 @@ class Claims:
     def left(self) -> int:
         """Shards not known to be done."""
         return self._shards - len(self._done)
+
+    def any_left(self) -> bool:
+        """Is there a shard that is not finished, and the target not met?"""
+        if self.target_reached():
+            return False
+        return any(self._finished(shard) is None for shard in range(self._shards))
+
+    def tasks_left(self) -> int:
+        """Tasks of this launch's limit in shards that are not finished."""
+        size = self._run.plan.shard_size
+        unfinished = (shard for shard in range(self._shards) if self._finished(shard) is None)
+        return sum(self._upto(shard) - shard * size for shard in unfinished)
 
     def __iter__(self) -> Iterator[Claimed]:
         """Claim and yield; the consumer closes the writer, which frees the claim."""
@@ -80,14 +94,19 @@ class Claims:
         yield from range(start, self._shards)
         yield from range(start)
 
+    def _upto(self, shard: int) -> int:
+        """The keys of this shard below this number are asked for."""
+        end = self._end(shard)
+        return end if self._limit is None else min(end, self._limit)
+
+    def _end(self, shard: int) -> int:
+        plan = self._run.plan
+        return min((shard + 1) * plan.shard_size, plan.n_tasks)
+
     def _finished(self, shard: int) -> Marker | None:
         """The marker, if the shard holds all that this launch's limit asks for."""
-        plan = self._run.plan
         marker = read_marker(self._run.shard(shard))
-        if marker is None:
-            return None
-        whole = min(plan.shard_size, plan.n_tasks - shard * plan.shard_size)
-        if marker.tasks < whole and marker.batches < plan.batches_within(plan.batches(shard), self._limit):
+        if marker is None or marker.covered < self._upto(shard):
             return None
         self._done.add(shard)
         return marker
@@ -95,11 +114,13 @@ class Claims:
     def _claim(self, shard: int) -> Claimed | None:
         if self._finished(shard) is not None:
             return None
-        batches = self._run.plan.batches(shard)
-        wanted = batches[: self._run.plan.batches_within(batches, self._limit)]
-        files = self._run.shard(shard)
-        lock = claim(files, len(wanted))
+        upto = self._upto(shard)
+        lock = claim(self._run.shard(shard), upto)
         if lock is None:
             return None
-        writer = ShardWriter(files, lock, self._run.digest, self._run.columns)
-        return Claimed(shard, writer, wanted[writer.batches :])
+        writer = ShardWriter(self._run.shard(shard), lock, self._run.digest, self._run.columns)
+        batches = self._run.plan.batches(shard)
+        wanted = sum(int(tasks[0].key) < upto for tasks in batches)  # a limit is rounded up to a batch
+        whole = wanted == len(batches)
+        covered = self._end(shard) if whole else int(batches[wanted][0].key)
+        return Claimed(shard, writer, batches[writer.batches : wanted], covered)

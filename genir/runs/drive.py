@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genir.runs.claims import Claims
 
     Stage = Callable[[int, list[list[Task]]], Iterator[list[Sample]]]
+    """(shard number, batches of tasks) -> judged batches in the same order."""
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Tally:
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
-    """From the first batch on."""
+    """From the first claim on: start-up excluded."""
     waiting: float = 0.0
     """Of these: the stage stood still because encoding and writing were behind."""
 
@@ -104,7 +105,7 @@ def drive(
                         break
             if left == 0:
                 before = time.monotonic()
-                claimed.writer.finish()
+                claimed.writer.finish(claimed.covered)
                 tally.waiting += time.monotonic() - before
                 tally.seconds = time.monotonic() - begin
     return tally

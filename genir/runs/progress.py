@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from genir import storage
+from genir.runs.drive import Tally
 
 if TYPE_CHECKING:
-    from genir.runs.drive import Tally
     from genir.runs.run import Run
 
 log = logging.getLogger("genir")
@@ -50,6 +50,7 @@ class Progress:
             total: tasks that the whole run still has to do, for the bar.
         """
         self._run, self._file = run, run.root / "stats" / f"{name}.json"
+        self._tally = Tally()
         self._shown = self._beaten = time.monotonic()
         on_terminal = sys.stderr.isatty() and run.worker.rank == 0
         self._bar = tqdm(total=total, unit="image", smoothing=0.05, dynamic_ncols=True) if on_terminal else None
@@ -62,10 +63,11 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
+        self.beat(self._tally, ended=True)
 
     def __call__(self, tally: Tally) -> None:
         """Show the state, at most as often as a person or a monitor wants it."""
-        now = time.monotonic()
+        now, self._tally = time.monotonic(), tally
         if self._bar is not None:
             self._bar.update(tally.judged - self._bar.n)
             self._bar.set_postfix_str(f"{tally.kept} kept", refresh=False)
@@ -76,12 +78,13 @@ class Progress:
             self._beaten = now
             self.beat(tally)
 
-    def beat(self, tally: Tally) -> None:
+    def beat(self, tally: Tally, ended: bool = False) -> None:
         """Write this worker's statistics file."""
         facts = {
             "rank": self._run.worker.rank,
             "world": self._run.worker.world,
             "heartbeat": time.time(),
+            "ended": ended,
             "judged": tally.judged,
             "kept": tally.kept,
             "reasons": dict(tally.reasons),

@@ -51,6 +51,15 @@ class Run:
         return ShardFiles.of(self.image, shard, self.plan.n_shards)
 
 
+def set_goal(run: Run, limit: int | None, kept: int | None) -> None:
+    """Note what this launch is asked for, so that `genir status` knows when it is reached."""
+    goal = _json({"limit": limit, "kept": kept})
+    path = run.root / "goal.json"
+    with storage.explained(path):
+        if not path.exists() or path.read_bytes() != goal:
+            storage.write(path, goal)
+
+
 def is_planned(root: Path) -> bool:
     """Was a plan published here before?"""
     return (root / "plan.json").exists()
@@ -86,6 +95,7 @@ def open_run(
         "digest": run.digest,
         "tasks": plan.n_tasks,
         "shards": plan.n_shards,
+        "shard_size": plan.shard_size,
         "columns": columns,
         "meaning": meaning,
     }

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genir.errors import PlanError
-from genir.shards.files import ShardFiles, read_journal
+from genir.shards.files import Marker, ShardFiles, read_journal
 from genir.shards.reader import markers
 
 if TYPE_CHECKING:
@@ -29,11 +29,9 @@ class Summary:
     journalled: int = 0
     """Tasks that are safe in unfinished shards."""
     image_bytes: int = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Is every task of the plan in a finished shard?"""
-        return self.done == self.tasks
+    goal: str = "all tasks"
+    """What the latest launch was asked for."""
+    is_reached: bool = False
 
 
 def summarise(root: Path) -> Summary:
@@ -48,9 +46,9 @@ def summarise(root: Path) -> Summary:
         raise PlanError(f"{root}: no genir run there (no plan.json)") from None
     summary = Summary(plan["tasks"], plan["shards"])
     stage = root / "image"
-    finished: set[int] = set()
+    finished: dict[int, Marker] = {}
     for shard, marker in markers(stage, summary.shards):
-        finished.add(shard)
+        finished[shard] = marker
         summary.shards_done += 1
         summary.done += marker.tasks
         summary.kept += marker.kept
@@ -60,4 +58,46 @@ def summarise(root: Path) -> Summary:
         if int(path.stem) not in finished:
             entries, _ = read_journal(ShardFiles(path.parent, path.stem))
             summary.journalled += sum(len(entry.rows) for entry in entries)
+    _judge_goal(root, plan, summary, finished)
     return summary
+
+
+def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: dict[int, Marker]) -> None:
+    try:
+        goal = json.loads((root / "goal.json").read_bytes())
+    except FileNotFoundError:
+        goal = {"limit": None, "kept": None}
+    limit, kept, size = min(goal["limit"] or plan["tasks"], plan["tasks"]), goal["kept"], plan["shard_size"]
+    in_prefix = covered = 0
+    for shard in range(-(-limit // size)):
+        marker = finished.get(shard)
+        if marker is None or marker.covered < min(limit, (shard + 1) * size):
+            break
+        in_prefix, covered = in_prefix + marker.kept, min(limit, (shard + 1) * size)
+    summary.goal = f"the first {limit} tasks" if goal["limit"] else "all tasks"
+    summary.is_reached = covered == limit
+    if kept:
+        summary.goal += f" until {kept} are kept"
+        summary.is_reached = summary.is_reached or in_prefix >= kept
+
+
+def human_bytes(count: float) -> str:
+    """1234567 -> "1.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            break
+        count /= 1000
+    else:
+        unit = "TB"
+    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+
+
+def describe(summary: Summary) -> str:
+    """One line: done, kept, rejected by reason, bytes."""
+    rejected = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.most_common())
+    share = f" ({summary.kept / summary.done:.0%})" if summary.done else ""
+    unfinished = f", {summary.journalled} more in unfinished shards" if summary.journalled else ""
+    return (
+        f"{summary.done} of {summary.tasks} images in {summary.shards_done} of {summary.shards} shards{unfinished}; "
+        f"{summary.kept} kept{share}, {human_bytes(summary.image_bytes)}; rejected: {rejected or 'none'}"
+    )

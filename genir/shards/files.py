@@ -64,7 +64,9 @@ class Marker:
     plan: str
     """Digest of the run's plan."""
     batches: int
-    """Finished batches; fewer than the shard has when a `limit` ended it early."""
+    """Finished batches."""
+    covered: int
+    """Every task of the shard with a smaller key is in it; less than the shard's end when a `limit` ended it early."""
     tasks: int
     kept: int
     reasons: dict[str, int]

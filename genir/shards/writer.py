@@ -19,6 +19,7 @@ from genir.shards.files import Entry, Marker, Row, ShardFiles, read_journal, rea
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from genir.records import Columns
 
@@ -26,8 +27,8 @@ _BLOCK = tarfile.BLOCKSIZE
 _COPY = 1 << 20
 
 
-def claim(files: ShardFiles, batches: int) -> int | None:
-    """Lock the shard for this process; None when another process has it or `batches` batches of it are done.
+def claim(files: ShardFiles, upto: int) -> int | None:
+    """Lock the shard for this process; None when another process has it or all its keys below `upto` are done.
 
     Returns:
         The descriptor that holds the lock, to be given to a ShardWriter.
@@ -40,14 +41,14 @@ def claim(files: ShardFiles, batches: int) -> int | None:
         marker = read_marker(files)
         if marker is None:
             return fd
-        if marker.batches >= batches:
+        if marker.covered >= upto:
             # done by somebody between our look at the marker and the lock, or killed before it could tidy up
             _tidy(files, fd, marker)
             return None
         if files.tar.exists() and files.part.samefile(files.tar):
             # killed between publishing and tidying: the part is still a name of the finished tar, which must stay
             _tidy(files, fd, marker)
-            return claim(files, batches)
+            return claim(files, upto)
         return fd
 
 
@@ -114,8 +115,11 @@ class ShardWriter:
         self._offset, self.batches = entry.offset, entry.batches
         self.rows.extend(rows)
 
-    def finish(self) -> Marker:
+    def finish(self, covered: int) -> Marker:
         """Publish tar, table and, last, the marker; the claim is given up.
+
+        Args:
+            covered: every task of the shard with a key below this was added.
 
         Raises:
             ShardError: the disk cannot be written; the next launch finishes the shard.
@@ -130,18 +134,19 @@ class ShardWriter:
                 storage.sync(self._fd)
                 storage.share(files.part, files.tar)
                 published.append(files.tar)
-            marker = self._marker(rows, published)
+            marker = self._marker(rows, published, covered)
             storage.write(files.marker, marker.encode())
             os.close(self._journal)
             self._journal = -1
             _tidy(files, self._fd, marker)
         return marker
 
-    def _marker(self, rows: list[Row], published: Sequence) -> Marker:
+    def _marker(self, rows: list[Row], published: list[Path], covered: int) -> Marker:
         return Marker(
             shard=self.files.name,
             plan=self._plan,
             batches=self.batches,
+            covered=covered,
             tasks=len(rows),
             kept=sum(row["verdict"] == "kept" for row in rows),
             reasons=dict(sorted(Counter(row["reason"] for row in rows if row["verdict"] != "kept").items())),
@@ -154,6 +159,8 @@ class ShardWriter:
     def _recover(self) -> list[Row]:
         """Bring part and journal to the state after the last whole batch; returns the rows so far."""
         files = self.files
+        for stale in files.folder.glob(f"{files.name}.*.tmp"):
+            storage.remove(stale)
         if files.marker.exists() and read_marker(files) is None and not files.journal.exists():
             storage.set_aside(files.marker)  # half-written, or its files are gone: nothing here can be trusted
         marker = read_marker(files)

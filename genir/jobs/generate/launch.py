@@ -1,73 +1,40 @@
-"""`genir generate`: make the planned images, gate them, store them in shards; the same command resumes."""
+"""One launch of `genir generate`: every part it needs, made from its configuration."""
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genir import ranks, storage
 from genir.backbone import files as model_files
-from genir.config.generate import Bound, Gates, Generate
-from genir.errors import ConfigError, PlanError
+from genir.errors import ConfigError
 from genir.images import estimated_bytes
 from genir.plan import Plan
 from genir.promptfile import PromptFiles
-from genir.runs.claims import Claims
-from genir.runs.drive import Guard, Tally, drive
-from genir.runs.progress import Progress, log_to_file, worker_name
+from genir.runs.drive import Guard
 from genir.runs.run import Run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
-from genir.runs.summary import Summary, summarise
+from genir.runs.summary import human_bytes
 from genir.sheet import Tile, contact_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import torch
 
     from genir.backbone.model import Backbone
+    from genir.config.generate import Generate
     from genir.dualprompt import DualPrompt
     from genir.gate import Gate
     from genir.records import Sample, Task
-
-log = logging.getLogger("genir")
+    from genir.runs.drive import Stage
 
 PREVIEW_TILES = 32
-DRY_RUN_PROMPTS = 20_000  # more prompts than this are sampled when a dry run looks for truncated ones
 
 
-def generate(config: Generate) -> int:
-    """Be one worker of the run.
-
-    Returns:
-        The exit code: 0 when nothing is left for this worker, else the launcher's code for "run again".
-
-    Raises:
-        GenirError: anything a user can mend.
-    """
-    stop, job = ranks.StopSignal(), Job(config, ranks.worker())
-    if is_planned(job.root):  # refuse a changed config, and see that nothing is left, before the model is loaded
-        run = job.open()
-        claims = Claims(run, config.limit, config.target.kept, stop)
-        if not claims.any_left():
-            return _finish(run, claims, config, stop)
-    backbone = job.backbone()
-    job.check(backbone)
-    run = job.open()
-    name = worker_name()
-    log_to_file(run, name)
-    claims = Claims(run, config.limit, config.target.kept, stop)
-    with Progress(run, name, claims.tasks_left()) as progress:
-        tally = drive(claims, job.stage(run, backbone, stop), job.packing(), job.guard, stop, progress)
-        progress.beat(tally)
-    _log_tally(tally)
-    return _finish(run, claims, config, stop)
-
-
-class Job:
-    """The parts of one launch, made from its configuration; raises GenirError for what cannot be used."""
+class Launch:
+    """The parts of one launch; raises GenirError for what cannot be used."""
 
     def __init__(self, config: Generate, worker: ranks.Worker) -> None:
         self.config, self.worker, self.root = config, worker, Path(config.run)
@@ -148,10 +115,14 @@ class Job:
                 raise ConfigError(f"size [{height}, {width}]: the model needs multiples of {multiple} pixels")
             for gate in self.gates:
                 gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8))
-        folder = next(path for path in (self.root, *self.root.absolute().parents) if path.is_dir())
+        folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
-            raise ConfigError(f"{folder}: {_size(room)} free, a batch needs {_size(batch)}; free some space or use run=...")
+            raise ConfigError(f"{folder}: {human_bytes(room)} free, a batch needs about {human_bytes(batch)}; free some space or use run=...")
+
+    def existing_folder(self) -> Path:
+        """The run directory, or the nearest folder above it that exists."""
+        return next(path for path in (self.root, *self.root.absolute().parents) if path.is_dir())
 
     def image_bytes(self) -> list[int]:
         """Estimated bytes of one stored image, by size."""
@@ -181,13 +152,12 @@ class Job:
         rejects = self.root / "rejects" if config.keep_rejects.quality == "all" else None
         return Packing(config.image.format, config.image.level, provenance, rejects)
 
-    def stage(self, run: Run, backbone: Backbone, stop: ranks.StopSignal):  # noqa: ANN201
-        """What is done with the batches of a shard."""
-        from genir.gate import judge
-        from genir.sample import Settings, sample
-
+    def stage(self, run: Run, backbone: Backbone, stop: Callable[[], bool]) -> Stage:
+        """What is done with the batches of a shard: sample, judge, preview."""
         from genir.backbone.guidance import Guidance
         from genir.backbone.sdxl import Micro
+        from genir.gate import judge
+        from genir.sample import Settings, sample
 
         settings = Settings(
             self.config.steps,
@@ -201,3 +171,27 @@ class Job:
             return _previewed(run.root / "preview.png", judged) if shard == 0 else judged
 
         return made
+
+
+def _previewed(path: Path, batches: Iterable[list[Sample]]) -> Iterator[list[Sample]]:
+    """Draw the first images of the run while they pass, so that a bad run is seen after minutes."""
+    tiles: list[Tile] = []
+    for samples in batches:
+        if len(tiles) < PREVIEW_TILES and (tiles or not path.exists()):
+            tiles += [tile(sample) for sample in samples]
+            with storage.explained(path):
+                storage.write(path, contact_sheet(tiles[:PREVIEW_TILES]))
+        yield samples
+
+
+def tile(sample: Sample) -> Tile:
+    """A judged sample as a picture of a sheet."""
+    assert sample.verdict is not None
+    label = f"{int(sample.task.key)} {sample.task.prompt.category}"
+    return Tile(label, sample.verdict.verdict, sample.verdict.reason, sample.pixels_CHW)
+
+
+def _device_name(device: torch.device) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

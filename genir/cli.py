@@ -1,0 +1,106 @@
+"""The command line: `genir COMMAND CONFIG.yaml [key.path=value ...]`.
+
+Exit codes: 0 done, 2 user error (one line on stderr), 75 stopped early, run the same command again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from genir import __version__
+from genir.errors import GenirError
+
+EXIT_USER_ERROR = 2
+
+_DESCRIPTION = "Mass-generate clean, measured training images for image restoration."
+_EPILOG = """\
+examples:
+  genir quickstart                                        everything once, on the small model that travels with genir
+  genir generate configs/generate_embedded.yaml --dry-run what would be made
+  genir generate configs/generate_sdxl.yaml run=outputs/a limit=1000
+  torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
+The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped early: run it again.
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    for library in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):  # their notices are not about the user's job
+        os.environ.setdefault(library, "error")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return options.command(options)
+    except GenirError as error:
+        logging.getLogger("genir").debug("", exc_info=True)
+        print(f"genir: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("genir: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genir", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"genir {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    generate = _command(commands, "generate", _generate, "make, gate and store images; resumes")
+    generate.add_argument("config", metavar="CONFIG.yaml", help="configs/generate_*.yaml, or your own")
+    generate.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example steps=20 model.dtype=bfloat16")
+    generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
+    status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains")
+    status.add_argument("run", metavar="RUN", help="run directory")
+    quickstart = _command(commands, "quickstart", _quickstart, "everything once, on the embedded model")
+    quickstart.add_argument("run", metavar="RUN", nargs="?", default="outputs/quickstart", help="run directory")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.generate import Generate
+
+    config = load(Generate, options.config, options.overrides)
+    if options.dry_run:
+        from genir.jobs.generate.dry_run import dry_run
+
+        for line in dry_run(config):
+            print(line)  # noqa: T201
+        return 0
+    from genir.jobs.generate import generate
+
+    return generate(config)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from genir.jobs.status import status
+
+    code, lines = status(options.run)
+    print("\n".join(lines))  # noqa: T201
+    return code
+
+
+def _quickstart(options: argparse.Namespace) -> int:
+    from genir.quickstart import quickstart
+
+    return quickstart(options.run)

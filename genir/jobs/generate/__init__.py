@@ -1,0 +1,82 @@
+"""`genir generate`: make the planned images, gate them, store them in shards; the same command resumes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from genir import ranks
+from genir.errors import PlanError
+from genir.jobs.generate.launch import Launch
+from genir.runs.claims import Claims
+from genir.runs.drive import Tally, drive
+from genir.runs.progress import Progress, log_to_file, worker_name
+from genir.runs.run import is_planned, set_goal
+from genir.runs.summary import describe, summarise
+
+if TYPE_CHECKING:
+    from genir.config.generate import Generate
+
+log = logging.getLogger("genir")
+
+
+def generate(config: Generate) -> int:
+    """Be one worker of the run.
+
+    Returns:
+        The exit code: 0 when nothing is left for this worker, else the launcher's code for "run again".
+
+    Raises:
+        GenirError: anything a user can mend.
+    """
+    stop, launch = ranks.StopSignal(), Launch(config, ranks.worker())
+    if is_planned(launch.root):  # refuse a changed config, and see that nothing is left, before the model is loaded
+        run = launch.open()
+        set_goal(run, config.limit, config.target.kept)
+        claims = Claims(run, config.limit, config.target.kept, stop)
+        if not claims.any_left():
+            return _end(launch, claims, stop)
+    backbone = launch.backbone()
+    launch.check(backbone)
+    run = launch.open()
+    set_goal(run, config.limit, config.target.kept)
+    name = worker_name()
+    log_to_file(run, name)
+    claims = Claims(run, config.limit, config.target.kept, stop)
+    with Progress(run, name, claims.tasks_left()) as progress:
+        tally = drive(claims, launch.stage(run, backbone, stop), launch.packing(), launch.guard, stop, progress)
+    _tell(tally)
+    return _end(launch, claims, stop)
+
+
+def _tell(tally: Tally) -> None:
+    if tally.judged:
+        log.info(
+            "this worker: %d images, %d kept, %.2f images/s, %.1f %% of the time waiting for encoding and writing",
+            tally.judged,
+            tally.kept,
+            tally.judged / tally.seconds,
+            100 * tally.waiting / tally.seconds,
+        )
+
+
+def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
+    """Say how the run stands; raises PlanError when the plan is exhausted before the target."""
+    config, summary = launch.config, summarise(launch.root)
+    log.info("%s: %s", launch.root, describe(summary))
+    if claims.target_reached():
+        log.info("target reached: the first %d kept images, in key order, are the result", config.target.kept)
+        return 0
+    if claims.any_left():
+        if stop():
+            log.info("stopped by %s; the same command goes on from here", stop.name)
+            return launch.worker.stopped_exit_code
+        log.info("other workers still hold the last shards; the same command takes over what they leave")
+        return 0
+    if config.target.kept is not None:
+        raise PlanError(
+            f"{launch.root}: the plan is exhausted: {summary.kept} of {summary.done} images kept, "
+            f"target.kept is {config.target.kept}; a new run with more prompts or replicas reaches it"
+            + ("" if config.limit is None else ", or a larger limit")
+        )
+    return 0

@@ -1,0 +1,182 @@
+"""`genir quickstart`: the main job once, for real, on the model that travels with genir, in a few minutes on two cores.
+
+Two workers generate from the prompt bank and gate what they make; half way both are stopped, one politely and one by
+kill -9, and started again; then the bare diffusers loop is timed on the same machine for comparison.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genir import images, storage
+from genir.config.base import load
+from genir.config.generate import Generate
+from genir.errors import ShardError
+from genir.runs.run import is_planned
+from genir.runs.summary import Summary, describe, summarise
+from genir.shards import reader
+from genir.shards.files import ShardFiles
+from genir.sheet import Tile, contact_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = "configs/quickstart.yaml"
+WORKERS = 2
+STOP_AT = 0.4  # share of the images that are safe when the workers are stopped
+BARE_SECONDS = 15.0
+SHEET_TILES = 96
+
+
+def quickstart(run: str) -> int:
+    """Run it all in the directory `run`; returns the exit code."""
+    root = Path(run)
+    config = load(Generate, CONFIG, [f"run={run}"])
+    total = config.limit or 0
+    resumed = is_planned(root)
+    if not (resumed and summarise(root).is_reached):
+        _say(f"generating {total} images with {WORKERS} workers of one thread into {root}")
+        stopped = _generate(root, total, stop_at=None if resumed else int(STOP_AT * total))
+        if stopped:
+            _say(f"stopped both workers on purpose ({stopped}), one by SIGTERM, one by kill -9; now the same command again")
+            _generate(root, total, stop_at=None)
+    _say(f"timing the bare diffusers loop for comparison, {WORKERS} processes, {BARE_SECONDS:.0f} s each")
+    bare = _bare_rate(run)
+    sheet = root / "contact_sheet.png"
+    storage.write(sheet, contact_sheet(list(islice(_tiles(root), SHEET_TILES)), columns=12, side=128))
+    _say("\n".join(_table(root, bare)))
+    _say(
+        f"\npictures   {sheet}\nshards     {root}/image/*.tar (WebDataset), *.parquet (a row for every image)\n"
+        f"next       genir generate {CONFIG} run={run} limit=500     the same run, grown\n"
+        f"           genir generate {CONFIG} run=outputs/mine prompts=my_prompts.txt\n"
+        "           configs/generate_sdxl.yaml for SDXL on GPUs; genir generate --help"
+    )
+    return 0
+
+
+def bare_loop(run: str) -> None:
+    """Print images/s of diffusers' own pipeline on the run's prompts, model, batch and steps; nothing gated or saved."""
+    import torch
+
+    from genir import ranks
+    from genir.jobs.generate.launch import Launch
+
+    config = load(Generate, CONFIG, [f"run={run}"])
+    launch = Launch(config, ranks.Worker())
+    pipeline = launch.backbone().make_pipeline().to(launch.device)
+    pipeline.set_progress_bar_config(disable=True)
+    height, width = config.size[0]
+    tasks = launch.plan.tasks(0)[: config.batch]
+
+    def batch() -> None:
+        pipeline(
+            [task.prompt.text for task in tasks],
+            height=height,
+            width=width,
+            num_inference_steps=config.steps,
+            guidance_scale=config.guidance.scale,
+            generator=[torch.Generator().manual_seed(task.seed) for task in tasks],
+            output_type="np",
+        )
+
+    batch()
+    made, begin = 0, time.monotonic()
+    while time.monotonic() - begin < BARE_SECONDS:
+        batch()
+        made += len(tasks)
+    print(json.dumps(made / (time.monotonic() - begin)))  # noqa: T201 - read by the parent process
+
+
+def _generate(root: Path, total: int, stop_at: int | None) -> str:
+    """Start the workers and wait; with `stop_at`, stop them once so many images are safe and say what was done."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "genir", "generate", CONFIG, f"run={root}"]
+    workers = [
+        subprocess.Popen(command, env={**_alone(), "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+        for _ in range(WORKERS)
+    ]
+    try:
+        return _watch(root, total, workers, stop_at)
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def _watch(root: Path, total: int, workers: list[subprocess.Popen[str]], stop_at: int | None) -> str:
+    shown = -1
+    while any(worker.poll() is None for worker in workers):
+        time.sleep(0.5)
+        safe = _safe(root)
+        if safe >= shown + total // 8:
+            shown = safe
+            _say(f"  {safe} of {total} images are safe on the disk")
+        if stop_at is not None and safe >= stop_at:
+            workers[0].send_signal(signal.SIGTERM)
+            workers[1].kill()
+            for worker in workers:
+                worker.wait()
+            return f"{_safe(root)} of {total} images safe"
+    for worker in workers:
+        _, text = worker.communicate()
+        if worker.returncode:
+            raise ShardError(f"a worker of the quickstart ended with code {worker.returncode}: {text.strip()[-400:]}")
+    return ""
+
+
+def _safe(root: Path) -> int:
+    if not is_planned(root):
+        return 0
+    summary = summarise(root)
+    return summary.done + summary.journalled
+
+
+def _bare_rate(run: str) -> float:
+    """Images/s of all bare loops together."""
+    command = [sys.executable, "-c", f"from genir.quickstart import bare_loop; bare_loop({run!r})"]
+    loops = [subprocess.Popen(command, env=_alone(), stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
+    return sum(json.loads(loop.communicate()[0]) for loop in loops)
+
+
+def _alone() -> dict[str, str]:
+    """The environment without a launcher's variables: our workers are not ranks of it; quiet as a worker is."""
+    launcher = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS")
+    return {name: value for name, value in os.environ.items() if name not in launcher}
+
+
+def _tiles(root: Path) -> Iterator[Tile]:
+    """The first images of the run in key order, rejected ones included where their pixels are stored."""
+    plan = json.loads((root / "plan.json").read_bytes())
+    for shard, _ in reader.markers(root / "image", plan["shards"]):
+        files = ShardFiles.of(root / "image", shard, plan["shards"])
+        kept = dict(reader.members(files))
+        for row in reader.rows(files):
+            stored = root / "rejects" / files.name / f"{row['key']}.png"
+            data = kept.get(f"{row['key']}.png") or (stored.read_bytes() if stored.exists() else None)
+            pixels_CHW = None if data is None else images.decode(data)
+            yield Tile(f"{int(row['key'])} {row['category']}", row["verdict"], row["reason"], pixels_CHW)
+
+
+def _table(root: Path, bare: float) -> list[str]:
+    summary: Summary = summarise(root)
+    workers = [json.loads(path.read_bytes()) for path in (root / "stats").glob("*.json")]
+    seconds = sum(worker["seconds"] for worker in workers)
+    rate = WORKERS * sum(worker["judged"] for worker in workers) / seconds
+    lines = ["", describe(summary), "", f"{'kept':<24}{summary.kept:>8}{summary.kept / summary.done:>9.1%}"]
+    for reason, count in summary.reasons.most_common():
+        lines.append(f"{'rejected: ' + reason:<24}{count:>8}{count / summary.done:>9.1%}")
+    lines.append(f"{'images/s':<24}{rate:>8.2f}   {WORKERS} workers, gated and stored, start-up excluded")
+    lines.append(f"{'images/s, bare loop':<24}{bare:>8.2f}   diffusers' pipeline, nothing gated or stored")
+    lines.append(f"{'efficiency':<24}{rate / bare:>8.2f}")
+    return lines
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - this command talks to a person
