@@ -46,7 +46,7 @@ class Backbone:
     licence: str
     attention: str
     """sdpa or xformers: what is in use."""
-    _fused: str = field(default="", init=False)
+    _fused: DualPrompt | None = field(default=None, init=False)
 
     @property
     def unet(self) -> Any:
@@ -92,7 +92,7 @@ class Backbone:
         this very model; without it (or without one in the pair) the ids must be equal. Raises ModelError: a
         pair of another model, family or width, or any change after a LoRA was fused.
         """
-        if self._fused and (dual is None or dual.sha256 != self._fused):
+        if self._fused and not (dual is self._fused or (dual and dual.sha256 == self._fused.sha256 != "")):
             raise ModelError("the LoRA of another dual prompt is fused into this model: load the model again")
         if dual is not None:
             dualprompt.check(dual, dual.sha256[:12] or "in memory")
@@ -100,7 +100,7 @@ class Backbone:
             if dual.lora and not self._fused:
                 with quiet():
                     lora.fuse(self.make_pipeline(), dual.lora, 1.0, "of the dual prompt")
-                self._fused = dual.sha256 or "in memory"
+                self._fused = dual
         self.text.apply(dual)
 
     def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, Sta
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-WORDS = "a an photo of the cat dog image sharp clean dirty blurry red green lake stone house".split()
+WORDS = "a photo of the cat dog image sharp clean dirty blurry red green lake stone house".split()
 LENGTH = 24
 WIDTH = 32
 
@@ -133,3 +133,11 @@ def sdxl(force_zeros: bool = True) -> StableDiffusionXLPipeline:
 def saved(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Path, **options: str) -> Path:
     pipeline.save_pretrained(folder, **options)
     return folder
+
+
+def lora(unet: UNet2DConditionModel, seed: int = 5) -> dict[str, torch.Tensor]:
+    """A rank-2 LoRA of one attention projection: down, then up."""
+    torch.manual_seed(seed)
+    rows, columns = unet.mid_block.attentions[0].transformer_blocks[0].attn2.to_k.weight.shape
+    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+    return {f"{name}.lora_A.weight": torch.randn(2, columns) * 0.3, f"{name}.lora_B.weight": torch.randn(rows, 2)}
