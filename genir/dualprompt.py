@@ -1,13 +1,13 @@
 """The learned pair of prompts, positive and negative, and the file it travels in.
 
-One safetensors file: tensors `positive.<key>`, `negative.<key>` and `lora.<name>`, all float32, and one metadata entry
-`genir_dual_prompt` with a JSON header (mode, templates, model, family, step, config).
+One safetensors file: tensors `positive.<key>`, `negative.<key>` and `lora.<name>`, all float32, and one
+metadata entry `genir_dual_prompt` with a JSON header (mode, templates, model, family, step, config).
 
 Modes:
-- "tokens": M new vectors in the input of every text encoder, as in textual inversion (Gal et al. 2023, section 4) and
-  GenIR (Ai et al. 2024, section 3.2); keys `clip_l` and, for SDXL, `clip_g`, each (M, D).
-- "output": M vectors in the text encoders' output, after ReNeg (Li et al. 2025); keys `embeds` (M, D) and, where the
-  family has a pooled text vector, an optional `pooled` (P,) that is added to it.
+- "tokens": M new vectors in the input of every text encoder, as in textual inversion (Gal et al. 2023,
+  section 4) and GenIR (Ai et al. 2024, section 3.2); keys `clip_l` and, for SDXL, `clip_g`, each (M, D).
+- "output": M vectors in the text encoders' output, after ReNeg (Li et al. 2025); keys `embeds` (M, D) and,
+  where the family has a pooled text vector, an optional `pooled` (P,) that is added to it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def save(dual: DualPrompt, path: str | Path) -> str:
     try:
         text = json.dumps(header, sort_keys=True)
     except TypeError as error:
-        raise ModelError(f"dual prompt {target}: config holds a value that JSON cannot store: {error}") from error
+        raise ModelError(
+            f"dual prompt {target}: config holds a value that JSON cannot store: {error}"
+        ) from error
     content = tensor_bytes(stored, metadata={_HEADER: text})
     try:
         _write_whole(target, content)
@@ -110,7 +112,9 @@ def load(path: str | Path) -> DualPrompt:
     for name, tensor in tensors.items():
         side, _, key = name.partition(".")
         if side not in sides:
-            raise ModelError(f"dual prompt {source}: unknown tensor {name}; allowed: positive.*, negative.*, lora.*")
+            raise ModelError(
+                f"dual prompt {source}: unknown tensor {name}; allowed: positive.*, negative.*, lora.*"
+            )
         sides[side][key] = tensor
     dual = DualPrompt(**sides, **header, sha256=hashlib.sha256(content).hexdigest())
     check(dual, str(source))
@@ -130,19 +134,19 @@ def check(dual: DualPrompt, where: str = "in memory") -> None:
     for name, tensor in dual.positive.items():
         other = dual.negative.get(name, tensor)
         if tensor.shape[-1] != other.shape[-1]:
-            raise ModelError(f"{what}: {name} is {tensor.shape[-1]} wide on the positive and {other.shape[-1]} on the negative side")
+            widths = f"{tensor.shape[-1]} wide on the positive, {other.shape[-1]} on the negative side"
+            raise ModelError(f"{what}: {name} is {widths}; they must be equal")
     if dual.mode == "output" and dual.tokens("positive") != dual.tokens("negative"):
         counts = f"{dual.tokens('positive')} positive, {dual.tokens('negative')} negative"
         raise ModelError(f"{what}: {counts} vectors; output mode needs equal numbers")
-    for name, tensor in (dual.positive | {f"negative {k}": v for k, v in dual.negative.items()} | dual.lora).items():
-        if not torch.isfinite(tensor).all():
-            raise ModelError(f"{what}: {name} holds NaN or infinity; take an earlier checkpoint")
-    if dual.mode == "tokens":
-        for template in (dual.template_positive, dual.template_negative):
-            if template.count("{tokens}") != 1 or template.count("{caption}") > 1:
-                raise ModelError(
-                    f"{what}: template {template!r} needs {{tokens}} exactly once and {{caption}} at most once"
-                )
+    for part, tensors in (("positive", dual.positive), ("negative", dual.negative), ("lora", dual.lora)):
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise ModelError(f"{what}: {part} {name} holds NaN or infinity; take an earlier checkpoint")
+    for template in (dual.template_positive, dual.template_negative):
+        if template.count("{tokens}") != 1 or template.count("{caption}") > 1:
+            needs = "{tokens} exactly once and {caption} at most once"
+            raise ModelError(f"{what}: template {template!r} needs {needs}")
 
 
 def _check_keys(dual: DualPrompt, vectors: dict[str, Tensor], what: str) -> None:
@@ -161,11 +165,15 @@ def _check_shapes(vectors: dict[str, Tensor], what: str) -> None:
         dims = 1 if name == "pooled" else 2
         if tensor.ndim != dims or 0 in tensor.shape or not tensor.is_floating_point():
             shape = tuple(tensor.shape)
-            raise ModelError(f"{what} {name} is {tensor.dtype} of shape {shape}; needed: floats of {dims} dimension(s)")
+            raise ModelError(
+                f"{what} {name} is {tensor.dtype} of shape {shape}; needed: floats of {dims} dimension(s)"
+            )
         if dims == 2:
             counts.add(tensor.shape[0])
     if len(counts) > 1:
-        raise ModelError(f"{what} has {sorted(counts)} vectors for its text encoders; the numbers must be equal")
+        raise ModelError(
+            f"{what} has {sorted(counts)} vectors for its text encoders; the numbers must be equal"
+        )
 
 
 _HEADER_TYPES: dict[str, type] = {
@@ -194,11 +202,15 @@ def _header(content: bytes, source: Path) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"dual prompt {source}: damaged header ({error!r})") from error
     if version != _VERSION:
-        raise ModelError(f"dual prompt {source}: format version {version!r}; this genir reads {_VERSION}: update genir")
+        raise ModelError(
+            f"dual prompt {source}: format version {version!r}; this genir reads {_VERSION}: update genir"
+        )
     wrong = [name for name, kind in _HEADER_TYPES.items() if not isinstance(header.get(name), kind)]
     if wrong or set(header) != set(_HEADER_TYPES):
         names = wrong or sorted(set(header) - set(_HEADER_TYPES))
-        raise ModelError(f"dual prompt {source}: damaged header: {', '.join(names)} missing, unknown or of a wrong type")
+        raise ModelError(
+            f"dual prompt {source}: damaged header: {', '.join(names)} missing, unknown or of a wrong type"
+        )
     return header
 
 

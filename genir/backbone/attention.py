@@ -19,10 +19,11 @@ Attention = Literal["auto", "sdpa", "xformers"]
 
 
 def hide_xformers() -> None:
-    """Make diffusers believe that xformers is absent; to be called before the first import of diffusers' models.
+    """Make diffusers believe that xformers is absent; to be called before the first import of diffusers'
+    models.
 
-    Diffusers imports an installed xformers at once, which costs seconds and prints a warning wherever it was built
-    for another torch or there is no GPU.
+    Diffusers imports an installed xformers at once, which costs seconds and prints a warning wherever it was
+    built for another torch or there is no GPU.
     """
     from diffusers.utils import import_utils
 
@@ -33,8 +34,8 @@ def hide_xformers() -> None:
 def use(unet: UNet2DConditionModel, wanted: Attention, device: torch.device) -> Literal["sdpa", "xformers"]:
     """Set the denoiser's attention and say which one it is.
 
-    "auto" is torch's scaled_dot_product_attention (SDPA), the same on every machine. "xformers" is used on CUDA when one
-    tiny forward pass works, else SDPA with one log line. Raises ModelError for another name.
+    "auto" is torch's scaled_dot_product_attention (SDPA), the same on every machine. "xformers" is used on
+    CUDA when one tiny forward pass works, else SDPA with one log line. Raises ModelError for another name.
     """
     if wanted not in get_args(Attention):
         raise ModelError(f"attention {wanted!r}; allowed: {', '.join(get_args(Attention))}")
@@ -51,7 +52,7 @@ def use(unet: UNet2DConditionModel, wanted: Attention, device: torch.device) -> 
 
 
 def _try_xformers(unet: UNet2DConditionModel, device: torch.device) -> str:
-    """Switch the denoiser to xformers; the reason if that is not possible (the denoiser is then unchanged)."""
+    """Switch to xformers; the reason if that is not possible (the denoiser is then unchanged)."""
     before = unet.attn_processors
     try:
         import xformers.ops

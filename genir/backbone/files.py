@@ -1,4 +1,6 @@
-"""Which files a model consists of, what they hash to, and whether genir knows its family (no torch, no diffusers)."""
+"""Which files a model consists of, what they hash to, and whether genir knows its family (no torch, no
+diffusers).
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def find(id: str, *, revision: str | None = None, variant: str | None = None) ->
 
 
 def find_vae(id: str, *, variant: str | None = None) -> Found:
-    """Find another autoencoder: a folder or hub id with config.json and weights beside it; raises ModelError."""
+    """Find another autoencoder: a folder or hub id with config.json and weights; raises ModelError."""
     choose = partial(_needed_vae, id, variant)
     found = hub.find(id, choose, what="vae")
     if found.kind == "file":
@@ -64,7 +66,9 @@ def find_vae(id: str, *, variant: str | None = None) -> Found:
 
 
 def find_config(id: str) -> Found:
-    """Find the folder or hub id that gives the component configs and tokenizers of a single file; raises ModelError."""
+    """Find the folder or hub id that gives the component configs and tokenizers of a single file; raises
+    ModelError.
+    """
     choose = partial(_needed_configs, id)
     found = hub.find(id, choose, what="model.config")
     if found.kind == "file":
@@ -77,7 +81,9 @@ def find_lora(lora: Mapping[str, Any]) -> Path:
     """The .safetensors file of one entry {id | path, weight, file}; raises ModelError."""
     id = lora.get("path") or lora.get("id")
     if not id or not set(lora) <= {"id", "path", "weight", "file"}:
-        raise ModelError(f"lora {dict(lora)}: allowed keys: id or path, weight (1.0), file (name within the folder)")
+        raise ModelError(
+            f"lora {dict(lora)}: allowed keys: id or path, weight (1.0), file (name within the folder)"
+        )
     choose = partial(_lora_files, str(id), lora.get("file"))
     found = hub.find(str(id), choose, what="lora")
     if found.kind == "file":
@@ -101,7 +107,9 @@ def read_index(id: str, folder: Path) -> dict[str, Any]:
 
 
 def weight_variant(folder: Path, component: str, variant: str | None) -> str | None:
-    """The variant to load of one component ("" = the folder itself): `variant` where it is there, else the plain weights."""
+    """The variant to load of one component ("" = the folder itself): `variant` where it is there, else the
+    plain weights.
+    """
     prefix = f"{component}/" if component else ""
     listed = [f"{prefix}{path.name}" for path in (folder / component).iterdir()]
     return variant if variant and _weights(component, listed, variant) else None
@@ -118,8 +126,9 @@ def identity(
 ) -> dict[str, str]:
     """Relative file name -> SHA-256 (hex) of every file that decides what the model computes.
 
-    Files of another autoencoder are named `vae:...`, LoRAs `lora0:...`, the configs of a single file `config:...`. A file in
-    a hub cache whose blob is named by its SHA-256 is not read. Raises ModelError as `find` does.
+    Files of another autoencoder are named `vae:...`, LoRAs `lora0:...`, the configs of a single file
+    `config:...`. A file in a hub cache whose blob is named by its SHA-256 is not read. Raises ModelError as
+    `find` does.
     """
     found = find(id, revision=revision, variant=variant)
     if found.kind == "file":
@@ -185,25 +194,33 @@ def _component_files(id: str, component: str, variant: str | None, listing: list
 
 
 def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
-    there = [name for name in listing if name.startswith(f"{component}/") and name.endswith((".json", ".txt"))]
+    there = [
+        name for name in listing if name.startswith(f"{component}/") and name.endswith((".json", ".txt"))
+    ]
     names = {Path(name).name for name in there}
     if component == "scheduler":
         options = [{"scheduler_config.json"}]
     else:
         options = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}]
     if not any(option <= names for option in options):
-        files = " or ".join(" + ".join(f"{component}/{name}" for name in sorted(option)) for option in options)
+        files = " or ".join(
+            " + ".join(f"{component}/{name}" for name in sorted(option)) for option in options
+        )
         raise ModelError(f"model {id}: missing {files}; complete the download")
     return there
 
 
 def _weights(component: str, listing: Iterable[str], variant: str | None) -> list[str]:
-    """Weight files of one component (safetensors before .bin), shards and their index included; [] if incomplete."""
+    """Weight files of one component (safetensors before .bin), shards and their index included; [] if
+    incomplete.
+    """
     tag = rf"\.{re.escape(variant)}" if variant else ""
     stems = "|".join(_STEMS.get(component, _DIFFUSERS_STEMS))
     prefix = f"{component}/" if component else ""
     for suffix in ("safetensors", "bin"):
-        shard = re.compile(rf"{prefix}(?:{stems})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}")
+        shard = re.compile(
+            rf"{prefix}(?:{stems})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}"
+        )
         index = re.compile(rf"{prefix}(?:{stems})\.{suffix}\.index{tag}\.json")
         matches = [(name, found) for name in listing if (found := shard.fullmatch(name))]
         single = [name for name, found in matches if not any(found.groups())]
@@ -220,13 +237,17 @@ def _variants_there(listing: Iterable[str]) -> str:
     stems = "model|pytorch_model|diffusion_pytorch_model"
     pattern = re.compile(rf".*/(?:{stems})\.([A-Za-z]\w*?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
     there = sorted({found[1] for name in listing if (found := pattern.fullmatch(name))})
-    return f"variants there: {', '.join(there)}: set model.variant" if there else "there are no other variants"
+    return (
+        f"variants there: {', '.join(there)}: set model.variant" if there else "there are no other variants"
+    )
 
 
 def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Path | None) -> list[str]:
     listing = list(listing)
     if folder is None or "config.json" not in listing:
-        raise ModelError(f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it")
+        raise ModelError(
+            f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it"
+        )
     name = read_json(folder / "config.json", f"vae {id}").get("_class_name")
     known = COMPONENTS["sd"]["vae"]
     if name not in known:
@@ -237,7 +258,9 @@ def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Pa
 
 def _needed_configs(id: str, listing: Iterable[str], folder: Path | None) -> list[str]:
     if folder is None or "model_index.json" not in (listing := list(listing)):
-        raise ModelError(f"model.config {id}: no model_index.json; give a folder or hub id in diffusers' layout")
+        raise ModelError(
+            f"model.config {id}: no model_index.json; give a folder or hub id in diffusers' layout"
+        )
     components = COMPONENTS[FAMILIES[read_index(id, folder)["_class_name"]]]
     wanted = ["model_index.json"]
     for component in components:
@@ -254,7 +277,9 @@ def _lora_files(id: str, file: str | None, listing: Iterable[str], folder: Path 
     there = [name for name in listing if name.endswith(".safetensors")]
     chosen = [name for name in there if file is None or name == file]
     if len(chosen) != 1:
-        raise ModelError(f"lora {id}: name one file; there are: {', '.join(there) or 'no .safetensors files'}")
+        raise ModelError(
+            f"lora {id}: name one file; there are: {', '.join(there) or 'no .safetensors files'}"
+        )
     return chosen
 
 

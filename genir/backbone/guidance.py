@@ -18,9 +18,9 @@ from genir.errors import ConfigError, Stopped
 class Guidance:
     """When and how strongly the negative prompt pushes away (Ho and Salimans 2022, equation 6).
 
-    Step i of n (from 0) is guided where start <= i/n < end (guidance interval, Kynkäänniemi et al. 2024); scale 1 means no
-    guidance, as in diffusers. Where i/n < delay the negative side is the plain empty prompt (delayed negatives, Ban
-    et al. 2024). Raises ConfigError for values out of range.
+    Step i of n (from 0) is guided where start <= i/n < end (guidance interval, Kynkäänniemi et al. 2024);
+    scale 1 means no guidance, as in diffusers. Where i/n < delay the negative side is the plain empty prompt
+    (delayed negatives, Ban et al. 2024). Raises ConfigError for values out of range.
     """
 
     scale: float
@@ -32,7 +32,9 @@ class Guidance:
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise ConfigError(f"guidance.scale is {self.scale}; allowed: 0 or more (1 = no guidance)")
         if not 0 <= self.start <= self.end <= 1:
-            raise ConfigError(f"guidance.start..end is {self.start}..{self.end}; allowed: 0 <= start <= end <= 1")
+            raise ConfigError(
+                f"guidance.start..end is {self.start}..{self.end}; allowed: 0 <= start <= end <= 1"
+            )
         if not 0 <= self.delay <= 1:
             raise ConfigError(f"guidance.delay is {self.delay}; allowed: 0 .. 1")
 
@@ -63,9 +65,11 @@ class DenoiserInput:
 
 
 class Predict(Protocol):
-    """A denoiser: scaled noisy latents, timestep, conditioning -> the model's raw output, shaped as the latents."""
+    """A denoiser."""
 
-    def __call__(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor: ...
+    def __call__(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
+        """Scaled noisy latents, timestep, conditioning -> the model's raw output, shaped as the latents."""
+        ...
 
 
 def noise_like(shape_CHW: tuple[int, int, int], generators: Sequence[torch.Generator], device: Any) -> Tensor:
@@ -88,9 +92,10 @@ def denoise(
 ) -> Tensor:
     """Latents (N, C, H, W) from noise; `scheduler` is copied from its config, so nothing stays in it.
 
-    Every image has one CPU generator with its own seed for the initial noise and for stochastic schedulers, so the noise
-    does not depend on the batch. `negative` is needed where a step is guided, `empty` where it is delayed. The positive
-    and negative pass are one doubled batch, negative first, as in diffusers' pipelines.
+    Every image has one CPU generator with its own seed for the initial noise and for stochastic schedulers,
+    so the noise does not depend on the batch. `negative` is needed where a step is guided, `empty` where it
+    is delayed. The positive and negative pass are one doubled batch, negative first, as in diffusers'
+    pipelines.
 
     Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing.
     """
@@ -109,7 +114,9 @@ def denoise(
         if guidance.active(step, len(timesteps)):
             name = "empty" if guidance.delayed(step, len(timesteps)) else "negative"
             if name not in doubled:
-                raise ConfigError(f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing")
+                raise ConfigError(
+                    f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing"
+                )
             output_NCHW = predict(torch.cat([scaled_NCHW, scaled_NCHW]), t, doubled[name])
             away_NCHW, toward_NCHW = output_NCHW.chunk(2)
             output_NCHW = away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)

@@ -1,4 +1,6 @@
-"""Find a model by folder, file, hub id or the name `embedded`; download what is missing from a hub cache (no torch)."""
+"""Find a model by folder, file, hub id or the name `embedded`; download what is missing from a hub cache (no
+torch).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from genir.errors import ModelError
 FILE_SUFFIXES = (".safetensors", ".ckpt")
 
 Choose = Callable[[Iterable[str], Path | None], list[str]]
-"""(names of a repository's files, folder or None when not local) -> the names that are needed; raises ModelError."""
+"""(names of a repository's files, folder or None when not local) -> the names that are needed; raises
+ModelError.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class Found:
 def find(id: str, choose: Choose, *, revision: str | None = None, what: str = "model") -> Found:
     """Where `id` lies: an existing folder or file, `embedded`, or a snapshot in the hub cache.
 
-    A snapshot that holds everything `choose` wants is taken without asking the hub, else the missing files are
-    downloaded. Raises ModelError: nothing there, offline, refused by the hub.
+    A snapshot that holds everything `choose` wants is taken without asking the hub, else the missing files
+    are downloaded. Raises ModelError: nothing there, offline, refused by the hub.
     """
     if id == "embedded":
         return Found(id, "folder", embedded.folder())
@@ -83,7 +87,9 @@ def _snapshot(id: str, choose: Choose, revision: str | None, what: str) -> Path:
     except RevisionNotFoundError as error:
         raise ModelError(f"{what} {id}: the hub has no revision {revision!r} of it") from error
     except RepositoryNotFoundError as error:
-        raise ModelError(f"{what} {id}: no such folder or file, and the hub knows no such id (or it is private)") from error
+        raise ModelError(
+            f"{what} {id}: no such folder or file, and the hub knows no such id (or it is private)"
+        ) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise _offline(id, what) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:

@@ -12,7 +12,8 @@ from genir.errors import ModelError
 
 
 def fuse(pipeline: Any, source: Path | Mapping[str, Tensor], weight: float, name: str) -> None:
-    """Add `weight` times a LoRA (a .safetensors file or its tensors) to the weights of a pipeline's components.
+    """Add `weight` times a LoRA (a .safetensors file or its tensors) to the weights of a pipeline's
+    components.
 
     Raises ModelError when it is damaged or fits no layer of the model.
     """

@@ -11,21 +11,33 @@ from genir.errors import ModelError
 
 
 def training_scheduler(scheduler: Any) -> Any:
-    """The variance-preserving forward process of a sampler's config; raises ModelError for a model without one.
+    """The variance-preserving forward process of a sampler's config; raises ModelError for a model without
+    one.
 
-    Samplers such as Euler add noise in their own parametrisation, so noise is always added by DDPM's (Ho et al. 2020,
-    equation 4).
+    Samplers such as Euler add noise in their own parametrisation, so noise is always added by DDPM's (Ho et
+    al. 2020, equation 4).
     """
     from diffusers import DDPMScheduler
 
     kind = scheduler.config.get("prediction_type")
     if kind not in ("epsilon", "v_prediction", "sample") or "beta_schedule" not in scheduler.config:
         raise ModelError(
-            f"scheduler {type(scheduler).__name__} with prediction type {kind}: the denoising loss needs betas and "
-            "epsilon, v_prediction or sample"
+            f"scheduler {type(scheduler).__name__} with prediction type {kind}: "
+            "the denoising loss needs betas and epsilon, v_prediction or sample"
         )
-    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type")
-    options = {name: scheduler.config[name] for name in (*names, "rescale_betas_zero_snr") if name in scheduler.config}
+    names = (
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "prediction_type",
+    )
+    options = {
+        name: scheduler.config[name]
+        for name in (*names, "rescale_betas_zero_snr")
+        if name in scheduler.config
+    }
     return DDPMScheduler.from_config(options)
 
 
@@ -39,8 +51,8 @@ def denoising_loss(
 ) -> Tensor:
     """Mean squared error (N,), float32, between the model's answer and its target at the given timesteps.
 
-    The target is the noise, the velocity (Salimans and Ho 2022, section 4) or the clean latents, as the scheduler's
-    prediction type says. `training` comes from `training_scheduler`.
+    The target is the noise, the velocity (Salimans and Ho 2022, section 4) or the clean latents, as the
+    scheduler's prediction type says. `training` comes from `training_scheduler`.
     """
     noisy_NCHW = training.add_noise(latents_NCHW, noise_NCHW, timesteps_N)
     kind = training.config.prediction_type

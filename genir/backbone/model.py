@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from genir import dualprompt
 from genir.backbone import latents, lora, loss
 from genir.backbone.guidance import DenoiserInput, Guidance, denoise
+from genir.backbone.quiet import quiet
 from genir.backbone.sdxl import Micro, StableDiffusionXL
 from genir.backbone.stable_diffusion import StableDiffusion
 from genir.backbone.text import Side, TextEncoders
@@ -38,14 +39,14 @@ class Backbone:
     text: TextEncoders
     vae: Any
     scheduler: Any
-    pipeline: Any
-    """The diffusers pipeline of the same components, for what only pipelines do (LoRAs, saving)."""
+    make_pipeline: Callable[[], Any]
+    """The diffusers pipeline around the same components, for what only pipelines do (LoRAs, saving)."""
     zero_empty: bool
     """Is the empty negative all zeros instead of the encoded empty text?"""
     licence: str
     attention: str
     """sdpa or xformers: what is in use."""
-    _fused: str = field(default="", init=False)
+    _fused: DualPrompt | None = field(default=None, init=False)
 
     @property
     def unet(self) -> Any:
@@ -87,22 +88,25 @@ class Backbone:
     def apply(self, dual: DualPrompt | None, *, model_hash: str = "") -> None:
         """Install a learned pair, with its LoRA fused into the weights; None removes the vectors.
 
-        `model_hash` (`files.model_hash` of this model), where given, decides whether the pair was learned on this very
-        model; without it (or without one in the pair) the ids must be equal. Raises ModelError: a pair of another model,
-        family or width, or any change after a LoRA was fused.
+        `model_hash` (`files.model_hash` of this model), where given, decides whether the pair was learned on
+        this very model; without it (or without one in the pair) the ids must be equal. Raises ModelError: a
+        pair of another model, family or width, or any change after a LoRA was fused.
         """
-        if self._fused and (dual is None or dual.sha256 != self._fused):
+        if self._fused and not (dual is self._fused or (dual and dual.sha256 == self._fused.sha256 != "")):
             raise ModelError("the LoRA of another dual prompt is fused into this model: load the model again")
         if dual is not None:
             dualprompt.check(dual, dual.sha256[:12] or "in memory")
             self._check_fit(dual, model_hash)
             if dual.lora and not self._fused:
-                lora.fuse(self.pipeline, dual.lora, 1.0, "of the dual prompt")
-                self._fused = dual.sha256 or "in memory"
+                with quiet():
+                    lora.fuse(self.make_pipeline(), dual.lora, 1.0, "of the dual prompt")
+                self._fused = dual
         self.text.apply(dual)
 
     def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
-        """The installed learned vectors by side and key (float32, frozen): a learner lets them require gradients."""
+        """The installed learned vectors by side and key (float32, frozen): a learner lets them require
+        gradients.
+        """
         return self.text.vectors()
 
     def encode_positive(self, texts: Sequence[str]) -> Conditioning:
@@ -119,10 +123,14 @@ class Backbone:
         return _repeated(self.text.encode([text], "negative"), count)
 
     def encode_empty(self, count: int) -> Conditioning:
-        """The plain unconditional side for `count` images, as the pipelines have it without a negative prompt."""
+        """The plain unconditional side for `count` images, as the pipelines have it without a negative
+        prompt.
+        """
         one = self.text.encode([""], None)
         if self.zero_empty and one.pooled_NP is not None:
-            one = Conditioning(torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated)
+            one = Conditioning(
+                torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated
+            )
         return _repeated(one, count)
 
     @torch.no_grad()
@@ -139,11 +147,12 @@ class Backbone:
         micro: Micro | None = None,
         should_stop: Callable[[], bool] = _never,
     ) -> tuple[Tensor, list[bool]]:
-        """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: did the decoder return NaN or infinity?).
+        """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: did the decoder return NaN or
+        infinity?).
 
-        `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0. Image i depends on seeds[i], not
-        on its neighbours' seeds. Raises ConfigError for sizes, steps or sides that do not fit, Stopped when
-        `should_stop()`, asked before every step, says so.
+        `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0. Image i depends
+        on seeds[i], not on its neighbours' seeds. Raises ConfigError for sizes, steps or sides that do not
+        fit, Stopped when `should_stop()`, asked before every step, says so.
         """
         rows = self.sample_latents(
             positive,
@@ -175,13 +184,17 @@ class Backbone:
         """`generate` without the decoder: latents (N, C, H / size_multiple, W / size_multiple)."""
         height, width = size_HW
         if height < 1 or width < 1 or height % self.size_multiple or width % self.size_multiple:
-            raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}")
+            raise ConfigError(
+                f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}"
+            )
         if steps < 1:
             raise ConfigError(f"steps is {steps}; allowed: 1 or more")
         sides = {"positive": positive, "negative": negative, "empty": empty}
         for name, side in sides.items():
             if side is not None and side.embeds_NLD.shape[0] != len(seeds):
-                raise ConfigError(f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds")
+                raise ConfigError(
+                    f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds"
+                )
         micro = micro or Micro()
 
         def told(side: Conditioning | None, is_negative: bool) -> DenoiserInput | None:
@@ -202,7 +215,7 @@ class Backbone:
 
     @torch.no_grad()
     def encode_images(self, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Latents (float32, as the denoiser knows them) of uint8 RGB images (N, 3, H, W), one seed an image."""
+        """Latents (float32, as the denoiser knows them) of uint8 RGB images (N, 3, H, W); one seed each."""
         return latents.encode(self.vae, images_NCHW, [torch.Generator().manual_seed(seed) for seed in seeds])
 
     def loss(
@@ -214,12 +227,16 @@ class Backbone:
         timesteps_N: Tensor,
         micro: Micro | None = None,
     ) -> Tensor:
-        """Denoising loss (N,) of clean latents, differentiable; noise as the latents, timesteps int64 on the device."""
+        """Denoising loss (N,) of clean latents, differentiable; noise as the latents, timesteps int64 on the
+        device.
+        """
         rows, columns = latents_NCHW.shape[-2:]
         size_HW = (rows * self.size_multiple, columns * self.size_multiple)
         inputs = self.adapter.inputs(conditioning, size_HW, micro or Micro(), negative=False)
         training = loss.training_scheduler(self.scheduler)
-        return loss.denoising_loss(self.adapter.predict, training, latents_NCHW, noise_NCHW, timesteps_N, inputs)
+        return loss.denoising_loss(
+            self.adapter.predict, training, latents_NCHW, noise_NCHW, timesteps_N, inputs
+        )
 
     def _check_fit(self, dual: DualPrompt, model_hash: str) -> None:
         what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
@@ -228,7 +245,9 @@ class Backbone:
         if dual.model_hash and model_hash:
             if dual.model_hash != model_hash:
                 hashes = f"{dual.model_hash[:12]}, but this {self.id} has {model_hash[:12]}"
-                raise ModelError(f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant")
+                raise ModelError(
+                    f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant"
+                )
         elif dual.model_id != self.id:
             raise ModelError(f"{what}: learned on model {dual.model_id}, not on {self.id}: load that model")
         expected = {encoder.name: encoder.width for encoder in self.text.encoders}
@@ -239,12 +258,16 @@ class Backbone:
         for name, width in expected.items():
             for side in (dual.positive, dual.negative):
                 if name in side and side[name].shape[-1] != width:
-                    raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {self.id} needs {width}")
+                    raise ModelError(
+                        f"{what}: {name} is {side[name].shape[-1]} wide, model {self.id} needs {width}"
+                    )
         for encoder in self.text.encoders:
             count = max(dual.tokens("positive"), dual.tokens("negative"))
             if count > encoder.tokenizer.length - 2:
                 positions = encoder.tokenizer.length
-                raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")
+                raise ModelError(
+                    f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}"
+                )
 
 
 def _repeated(one: Conditioning, count: int) -> Conditioning:

@@ -20,7 +20,8 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Micro:
-    """Size and crop conditioning (Podell et al. 2023, section 2.2) of each side, in pixels as (H, W) or (top, left).
+    """Size and crop conditioning (Podell et al. 2023, section 2.2) of each side, in pixels as (H, W) or (top,
+    left).
 
     None means the image's own size.
     """
@@ -49,7 +50,9 @@ class StableDiffusionXL:
     def inputs(
         self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro, negative: bool
     ) -> DenoiserInput:
-        """Text, pooled text and time ids of one side; raises ModelError for conditioning without a pooled vector."""
+        """Text, pooled text and time ids of one side; raises ModelError for conditioning without a pooled
+        vector.
+        """
         if conditioning.pooled_NP is None:
             raise ModelError("SDXL conditioning needs a pooled text vector; encode it with this backbone")
         dtype, device = self.unet.dtype, conditioning.embeds_NLD.device
@@ -61,5 +64,9 @@ class StableDiffusionXL:
         """The UNet's raw output."""
         added = {"text_embeds": inputs.pooled_NP, "time_ids": inputs.time_ids_N6}
         return self.unet(
-            latents_NCHW, t, encoder_hidden_states=inputs.embeds_NLD, added_cond_kwargs=added, return_dict=False
+            latents_NCHW,
+            t,
+            encoder_hidden_states=inputs.embeds_NLD,
+            added_cond_kwargs=added,
+            return_dict=False,
         )[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ Side = Literal["positive", "negative"]
 
 
 class LearnedEmbedding(nn.Module):
-    """A frozen token table and, for ids from `vocab` on, learned vectors: positive ones first, then negative ones.
+    """A frozen token table and, for ids from `vocab` on, learned vectors: positive ones first, then negative
+    ones.
 
     The vectors are float32 parameters of M x D beside the table, so an optimiser sees nothing else.
     """
@@ -47,7 +48,7 @@ class LearnedEmbedding(nn.Module):
 
 
 class ClipEncoder:
-    """One tokenizer with its text encoder; `layer` is the hidden state the family's denoiser was trained on."""
+    """One tokenizer with its text encoder; `layer` is the hidden state that the denoiser was trained on."""
 
     def __init__(
         self,
@@ -59,8 +60,8 @@ class ClipEncoder:
         self.name = name
         self.model = model
         self.layer = layer
-        self.core: nn.Module = model.text_model if hasattr(model, "text_projection") else model
-        # Configs of 2022 say eos_token_id 2, and then transformers pools at the largest id, which would be a learned one
+        self.core: Any = model.text_model if hasattr(model, "text_projection") else model
+        # Configs of 2022 say eos_token_id 2: then transformers pools at the largest id, a learned one
         self.core.eos_token_id = tokenizer.eos_token_id
         positions = model.config.max_position_embeddings
         self.tokenizer = PromptTokenizer(tokenizer, min(tokenizer.model_max_length, positions))
@@ -94,12 +95,11 @@ class ClipEncoder:
         self.core.embeddings.token_embedding = self._table
 
     def encode(self, ids_NL: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(hidden states (N, L, D), projected pooled vector (N, P) where the encoder has one) of token ids."""
-        tokenizer = self.tokenizer.tokenizer
+        """(hidden states (N, L, D), projected pooled vector (N, P) if the encoder has one) of token ids."""
         mask_NL = None
-        if getattr(self.model.config, "use_attention_mask", False):
-            # Real tokens up to the first end of text
-            ends_N1 = (ids_NL == tokenizer.eos_token_id).int().argmax(dim=1, keepdim=True)
+        # As the pipelines do: a mask for Stable Diffusion if its config says so, never for SDXL
+        if self.layer == "last" and getattr(self.model.config, "use_attention_mask", False):
+            ends_N1 = (ids_NL == self.core.eos_token_id).int().argmax(dim=1, keepdim=True)
             mask_NL = (torch.arange(ids_NL.shape[1], device=ids_NL.device) <= ends_N1).long()
         out = self.model(ids_NL, attention_mask=mask_NL, output_hidden_states=self.layer == "penultimate")
         hidden_NLD = out.last_hidden_state if self.layer == "last" else out.hidden_states[-2]
@@ -126,8 +126,12 @@ class TextEncoders:
                 encoder.remove()
         if dual is not None and dual.mode == "output":
             device = self.encoders[0].model.device
-            self._output["positive"] = {name: _frozen(tensor, device) for name, tensor in dual.positive.items()}
-            self._output["negative"] = {name: _frozen(tensor, device) for name, tensor in dual.negative.items()}
+            self._output["positive"] = {
+                name: _frozen(tensor, device) for name, tensor in dual.positive.items()
+            }
+            self._output["negative"] = {
+                name: _frozen(tensor, device) for name, tensor in dual.negative.items()
+            }
         self.dual = dual
 
     def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
@@ -143,7 +147,8 @@ class TextEncoders:
     def encode(self, texts: Sequence[str], side: Side | None) -> Conditioning:
         """Conditioning of N prompts; `side` None leaves the learned pair out (a plain prompt).
 
-        In output mode the last M positions give way to the learned vectors and the captions are cut to leave room.
+        In output mode the last M positions give way to the learned vectors and the captions are cut to leave
+        room.
         """
         states, pooled_NP = [], None
         cut = [False] * len(texts)

@@ -25,8 +25,8 @@ class PromptTokenizer:
     def ids(self, pieces: Sequence[str | Sequence[int]], room: int) -> tuple[list[int], bool]:
         """Token ids (length L) of text pieces and ready-made ids in order, and whether they were cut.
 
-        Pieces are tokenised separately, as CLIP's byte-pair encoding does with words anyway. `room` is the number of
-        positions that may be used, begin and end of text included; the others hold the padding id.
+        Pieces are tokenised separately, as CLIP's byte-pair encoding does with words anyway. `room` is the
+        number of positions that may be used, begin and end of text included; the others hold the padding id.
         """
         content: list[int] = []
         for piece in pieces:
@@ -47,16 +47,25 @@ class Tokenizers:
 
     def truncated(self, texts: Sequence[str], dual: DualPrompt | None) -> list[bool]:
         """For each prompt: would a text encoder cut it?"""
-        return [any(encoder.ids(*layout(text, dual, encoder.length))[1] for encoder in self.encoders) for text in texts]
+        return [
+            any(encoder.ids(*layout(text, dual, encoder.length))[1] for encoder in self.encoders)
+            for text in texts
+        ]
 
 
-def layout(text: str, dual: DualPrompt | None, length: int, first_id: int = 0) -> tuple[list[str | list[int]], int]:
-    """(pieces, room) of a positive prompt for `PromptTokenizer.ids`; learned vectors get ids from `first_id` on."""
+def layout(
+    text: str, dual: DualPrompt | None, length: int, first_id: int = 0
+) -> tuple[list[str | list[int]], int]:
+    """(pieces, room) of a positive prompt for `PromptTokenizer.ids`; learned vectors get ids from `first_id`
+    on.
+    """
     if dual is None:
         return [text], length
     if dual.mode == "output":
         return [text], length - dual.tokens("positive")
-    return fill(dual.template_positive, text, list(range(first_id, first_id + dual.tokens("positive")))), length
+    return fill(
+        dual.template_positive, text, list(range(first_id, first_id + dual.tokens("positive")))
+    ), length
 
 
 def fill(template: str, text: str, learned: list[int]) -> list[str | list[int]]:
@@ -70,12 +79,16 @@ def fill(template: str, text: str, learned: list[int]) -> list[str | list[int]]:
     return [before.replace("{caption}", text), learned, after.replace("{caption}", text)]
 
 
-def load(id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None) -> Tokenizers:
+def load(
+    id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None
+) -> Tokenizers:
     """The tokenizers of a model (of `config` for a single file); raises ModelError as `files.find` does."""
     found = files.find(id, revision=revision, variant=variant)
     if found.kind == "file":
         if config is None:
-            raise ModelError(f"model {id}: a single file; set model.config to a folder or hub id with its tokenizers")
+            raise ModelError(
+                f"model {id}: a single file; set model.config to a folder or hub id with its tokenizers"
+            )
         found = files.find_config(config)
     family = files.FAMILIES[files.read_index(found.id, found.path)["_class_name"]]
     suffixes = ("", "_2") if family == "sdxl" else ("",)
@@ -89,7 +102,7 @@ def _one(found: hub.Found, suffix: str) -> PromptTokenizer:
         tokenizer = CLIPTokenizer.from_pretrained(found.path / f"tokenizer{suffix}")
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"model {found.id}: tokenizer{suffix} cannot be read ({error})") from error
-    positions = files.read_json(found.path / f"text_encoder{suffix}" / "config.json", f"model {found.id}").get(
-        "max_position_embeddings", 77
-    )
+    positions = files.read_json(
+        found.path / f"text_encoder{suffix}" / "config.json", f"model {found.id}"
+    ).get("max_position_embeddings", 77)
     return PromptTokenizer(tokenizer, min(tokenizer.model_max_length, positions))

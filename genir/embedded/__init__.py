@@ -1,7 +1,7 @@
 """The small model that travels in the package: where it lies and the class of its autoencoder.
 
-This is the only seam to it: a better model replaces the folder `model/` (diffusers' layout) and, if it needs one, the
-autoencoder file beside the weights.
+This is the only seam to it: a better model replaces the folder `model/` (diffusers' layout) and, if it needs
+one, the autoencoder file beside the weights.
 """
 
 from __future__ import annotations

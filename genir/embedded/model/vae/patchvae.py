@@ -1,8 +1,8 @@
 """PatchVAE: the embedded model's autoencoder, 8 x 8 pixel patches to latent channels.
 
-A linear patch map (pixel-unshuffle and a 1 x 1 convolution, initialised by PCA) plus a small convolutional correction
-on each side. It is deterministic: `encode` gives latents, not a distribution. The surface is that of diffusers'
-AutoencoderTiny, so that the Stable Diffusion pipelines run it.
+A linear patch map (pixel-unshuffle and a 1 x 1 convolution, initialised by PCA) plus a small convolutional
+correction on each side. It is deterministic: `encode` gives latents, not a distribution. The surface is that
+of diffusers' AutoencoderTiny, so that the Stable Diffusion pipelines run it.
 """
 
 from __future__ import annotations

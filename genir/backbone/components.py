@@ -1,0 +1,114 @@
+"""Components of a model read with diffusers and transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from genir import embedded
+from genir.backbone import files
+from genir.backbone.hub import Found
+from genir.errors import ModelError
+
+Parts = dict[str, Any]
+"""Component name -> loaded object."""
+
+
+def pipeline(family: str, parts: Parts) -> Any:
+    """The diffusers pipeline around loaded components, without a safety checker."""
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+    if family == "sdxl":
+        return StableDiffusionXLPipeline(**parts, add_watermarker=False)
+    absent: Parts = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    return StableDiffusionPipeline(**parts, **absent, requires_safety_checker=False)
+
+
+def from_folder(found: Found, variant: str | None, dtype: torch.dtype, skip_vae: bool) -> tuple[Parts, Parts]:
+    """(model_index.json, components) of a folder that `files.find` has accepted; raises ModelError."""
+    index = files.read_index(found.id, found.path)
+    parts: Parts = {}
+    for component in files.COMPONENTS[files.FAMILIES[index["_class_name"]]]:
+        if component == "vae" and skip_vae:
+            continue
+        cls = _class(found.id, component, index[component][1])
+        options: dict[str, Any] = {}
+        if component in files.WEIGHTS:
+            options = {
+                "variant": files.weight_variant(found.path, component, variant),
+                _dtype_key(component): dtype,
+            }
+        try:
+            parts[component] = cls.from_pretrained(found.path / component, **options)
+        except Exception as error:  # three libraries read these files, each with errors of its own
+            raise ModelError(
+                f"model {found.id}: {component} cannot be loaded: {_first_line(error)}"
+            ) from error
+    return index, parts
+
+
+def _dtype_key(component: str) -> str:
+    return "dtype" if component.startswith("text_encoder") else "torch_dtype"
+
+
+def _class(id: str, component: str, name: str) -> Any:
+    import diffusers
+    import transformers
+
+    if component == "vae" and id == "embedded":
+        return embedded.autoencoder_class()
+    cls = getattr(diffusers, name, None) or getattr(transformers, name, None)
+    if cls is None:
+        raise ModelError(f"model {id}: {component} is a {name}, which the installed diffusers does not have")
+    return cls
+
+
+def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Parts, Parts]:
+    """(model_index.json of `config`, components) of a single-file checkpoint; raises ModelError."""
+    import diffusers
+
+    source = files.find_config(config or _default_config(found))
+    index = files.read_index(source.id, source.path)
+    none = {} if index["_class_name"] == "StableDiffusionXLPipeline" else {"safety_checker": None}
+    try:
+        loaded = getattr(diffusers, index["_class_name"]).from_single_file(
+            str(found.path), config=str(source.path), torch_dtype=dtype, local_files_only=True, **none
+        )
+    except Exception as error:  # a checkpoint may hold anything
+        raise ModelError(
+            f"model {found.id}: cannot be loaded with the configs of {source.id}: {_first_line(error)}; "
+            "model.config must be the same kind of model"
+        ) from error
+    wanted = files.COMPONENTS[files.FAMILIES[index["_class_name"]]]
+    return index, {component: loaded.components[component] for component in wanted}
+
+
+def _default_config(found: Found) -> str:
+    from diffusers.loaders.single_file_utils import fetch_diffusers_config, load_single_file_checkpoint
+
+    try:
+        source = fetch_diffusers_config(load_single_file_checkpoint(str(found.path)))
+    except Exception as error:  # a checkpoint may hold anything
+        raise ModelError(
+            f"model {found.id}: not a checkpoint diffusers knows: {_first_line(error)}"
+        ) from error
+    return source["pretrained_model_name_or_path"]
+
+
+def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
+    """An autoencoder that `files.find_vae` has accepted; raises ModelError."""
+    import diffusers
+
+    cls = getattr(diffusers, files.read_json(found.path / "config.json", f"vae {found.id}")["_class_name"])
+    try:
+        return cls.from_pretrained(
+            found.path, variant=files.weight_variant(found.path, "", variant), torch_dtype=dtype
+        )
+    except Exception as error:  # as for the other components
+        raise ModelError(f"vae {found.id}: cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
