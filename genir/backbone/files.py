@@ -102,7 +102,7 @@ def read_index(id: str, folder: Path) -> dict[str, Any]:
         if given is None:
             raise ModelError(f"model {id}: model_index.json has no {component}, which {name} needs")
         if allowed and given not in allowed and not (component == "vae" and id == "embedded"):
-            raise ModelError(f"model {id}: {component} is a {given}; known: {', '.join(allowed)}")
+            raise ModelError(f"model {id}: {component} is of class {given}; known: {', '.join(allowed)}")
     return index
 
 
