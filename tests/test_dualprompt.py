@@ -49,7 +49,16 @@ def test_round_trip(dual: DualPrompt, tmp_path: Path) -> None:
         ours, theirs = getattr(dual, name), getattr(found, name)
         assert set(ours) == set(theirs)
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    for name in ("mode", "model_id", "model_hash", "family", "step", "config", "template_positive", "template_negative"):
+    for name in (
+        "mode",
+        "model_id",
+        "model_hash",
+        "family",
+        "step",
+        "config",
+        "template_positive",
+        "template_negative",
+    ):
         assert getattr(dual, name) == getattr(found, name)
     assert [entry.name for entry in path.parent.iterdir()] == ["pair.safetensors"]
 
@@ -83,11 +92,17 @@ REFUSED = [
     (pair(positive={}), "positive has no vectors"),
     (pair(family="sd"), "positive has clip_g, clip_l; tokens mode of family sd needs clip_l"),
     (pair(positive={"clip_l": torch.ones(3, 8), "clip_g": torch.ones(4, 12)}), "[3, 4] vectors for its text encoders"),
-    (pair(positive={"clip_l": ODD, "clip_g": torch.ones(3, 12)}), "clip_l is 9 wide on the positive, 8 on the negative"),
+    (
+        pair(positive={"clip_l": ODD, "clip_g": torch.ones(3, 12)}),
+        "clip_l is 9 wide on the positive, 8 on the negative",
+    ),
     (pair(positive={"clip_l": torch.ones(8), "clip_g": ODD}), "clip_l is torch.float32 of shape (8,)"),
     (pair(positive={"clip_l": torch.ones(0, 8), "clip_g": torch.ones(0, 12)}), "of shape (0, 8)"),
     (pair(positive={"clip_l": ODD.int(), "clip_g": ODD}), "clip_l is torch.int32"),
-    (pair(negative={"clip_l": torch.full((2, 8), torch.nan), "clip_g": torch.ones(2, 12)}), "negative clip_l holds NaN"),
+    (
+        pair(negative={"clip_l": torch.full((2, 8), torch.nan), "clip_g": torch.ones(2, 12)}),
+        "negative clip_l holds NaN",
+    ),
     (pair(lora={"x": torch.tensor([torch.inf])}), "lora x holds NaN or infinity"),
     (output(negative={"embeds": torch.ones(2, 8)}), "3 positive, 2 negative vectors; output mode needs equal numbers"),
     (output(family="sd"), "positive has embeds, pooled; output mode of family sd needs embeds"),

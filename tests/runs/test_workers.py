@@ -61,9 +61,7 @@ def test_kills_with_changing_worker_counts_change_nothing(dummy, unbroken, seed,
     kills = 0
     for _ in range(40):
         world = chance.choice([1, 2, 3])
-        workers = [
-            dummy.start("run", rank(index, world), sleep=0.02, mark=str(mark), **JOB) for index in range(world)
-        ]
+        workers = [dummy.start("run", rank(index, world), sleep=0.02, mark=str(mark), **JOB) for index in range(world)]
         # placed by the journal's growth, so that every launch gets somewhere and none gets far
         goal = progress(root) + chance.randint(200, 4000)
         while progress(root) < goal and any(worker.poll() is None for worker in workers):
@@ -117,7 +115,7 @@ def test_limit_is_growth(dummy, unbroken):
 def test_a_limited_run_is_readable_and_covers_its_limit(dummy):
     dummy.run("run", limit=14, **JOB)
     markers = [json.loads(path.read_bytes()) for path in sorted((dummy.folder / "run").rglob("*.done"))]
-    assert [marker["tasks"] for marker in markers][0] == 10
+    assert markers[0]["tasks"] == 10
     assert 14 - 10 <= markers[1]["tasks"] < 10
     assert not list((dummy.folder / "run").rglob("*.part"))
 
@@ -158,7 +156,7 @@ def test_a_folder_with_other_files_is_refused(dummy):
     code, facts = dummy.run("run", **JOB)
     assert code == 2
     assert "'thesis.tex' but no genir run" in facts["error"]
-    assert os.listdir(dummy.folder / "run") == ["thesis.tex"]
+    assert [path.name for path in (dummy.folder / "run").iterdir()] == ["thesis.tex"]
 
 
 def test_many_workers_starting_at_once_publish_one_plan(dummy, unbroken):

@@ -144,7 +144,7 @@ def test_a_truncated_part_loses_only_the_batches_it_no_longer_holds(files, whole
     assert contents(files) == whole
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 700, b"half a line", b'00000000 [9,0,[]]\n', b"\n\n"])
+@pytest.mark.parametrize("garbage", [b"\0" * 700, b"half a line", b"00000000 [9,0,[]]\n", b"\n\n"])
 def test_garbage_after_the_last_whole_batch_is_cut_off(files, whole, garbage):
     write(files, upto=3, finish=False)
     for path in (files.part, files.journal):
@@ -219,7 +219,8 @@ def test_a_held_shard_cannot_be_claimed_and_is_free_afterwards(files):
     lock = claim(files, END)
     assert claim(files, END) is None
     os.close(lock)
-    assert (again := claim(files, END)) is not None
+    again = claim(files, END)
+    assert again is not None
     os.close(again)
 
 
