@@ -1,11 +1,14 @@
 """Fit the statistics of a NIQE model to a folder of sharp photographs.
 
-    python tools/fit_niqe.py PHOTOS tools/niqe_sources.tsv genir/metrics/weights/niqe_96.safetensors --patch 96 --short-side 1024
-    python tools/fit_niqe.py PHOTOS tools/niqe_sources.tsv genir/metrics/weights/niqe_32.safetensors --patch 32 --short-side 128 256
+The shipped models, from Debian's lomiri-wallpapers-16.04 and -20.04 (TABLE=tools/niqe_sources.tsv):
 
-Only photographs listed in the table (file, title, author, licence, package; tab-separated, one header line) are used:
-the list goes into the header of the result. Every photograph is scaled down so that its short side has each of the
-given sizes (Lanczos); photographs smaller than that are left out at that size.
+    python tools/fit_niqe.py PHOTOS $TABLE niqe_96.safetensors --patch 96 --short-side 1024 --crop 288
+    python tools/fit_niqe.py PHOTOS $TABLE niqe_32.safetensors --patch 32 --short-side 128 256 --crop 128
+
+Only photographs listed in the table (file, title, author, licence, package; tab-separated, one header line)
+are used: the list goes into the header of the result. Every photograph is scaled down so that its short side
+has each of the given sizes (Lanczos) and cut into whole crops; photographs smaller than a size are left out
+at that size.
 """
 
 from __future__ import annotations
