@@ -68,7 +68,7 @@ def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Par
     """(model_index.json of `config`, components) of a single-file checkpoint; raises ModelError."""
     import diffusers
 
-    source = files.find_config(config or _default_config(found))
+    source = files.find_config(config) if config else _default_config(found)
     index = files.read_index(source.id, source.path)
     none = {} if index["_class_name"] == "StableDiffusionXLPipeline" else {"safety_checker": None}
     try:
@@ -84,16 +84,19 @@ def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Par
     return index, {component: loaded.components[component] for component in wanted}
 
 
-def _default_config(found: Found) -> str:
+def _default_config(found: Found) -> Found:
     from diffusers.loaders.single_file_utils import fetch_diffusers_config, load_single_file_checkpoint
 
     try:
-        source = fetch_diffusers_config(load_single_file_checkpoint(str(found.path)))
+        guess = fetch_diffusers_config(load_single_file_checkpoint(str(found.path)))
     except Exception as error:  # a checkpoint may hold anything
         raise ModelError(
             f"model {found.id}: not a checkpoint diffusers knows: {_first_line(error)}"
         ) from error
-    return source["pretrained_model_name_or_path"]
+    try:
+        return files.find_config(guess["pretrained_model_name_or_path"])
+    except ModelError as error:
+        raise ModelError(f"model {found.id}: set model.config to a folder with its configs ({error})") from error
 
 
 def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:

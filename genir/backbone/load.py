@@ -45,7 +45,8 @@ def load(
     target = _device(device)
     number_type = _dtype(dtype, target)
     found = files.find(id, revision=revision, variant=variant)
-    lora_files = [(files.find_lora(entry), _weight(entry)) for entry in loras]
+    attention_kernels.check(attention)
+    lora_files = [(_weight(entry), files.find_lora(entry)) for entry in loras]
     vae_found = files.find_vae(vae, variant=variant) if vae else None
     attention_kernels.hide_xformers()
     with quiet():
@@ -58,7 +59,7 @@ def load(
         family = files.FAMILIES[index["_class_name"]]
         if scheduler:
             parts["scheduler"] = schedulers.named(parts["scheduler"], scheduler)
-        for path, weight in lora_files:
+        for weight, path in lora_files:
             lora.fuse(components.pipeline(family, parts), path, weight, str(path))
         _settle(id, family, parts, target)
         adapter = StableDiffusionXL(parts["unet"]) if family == "sdxl" else StableDiffusion(parts["unet"])
