@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from genir import embedded
-from genir.backbone import files
+from genir.backbone import files, weights
 from genir.backbone.hub import Found
 from genir.errors import ModelError
 
@@ -34,9 +34,9 @@ def from_folder(found: Found, variant: str | None, dtype: torch.dtype, skip_vae:
             continue
         cls = _class(found.id, component, index[component][1])
         options: dict[str, Any] = {}
-        if component in files.WEIGHTS:
+        if component in weights.COMPONENTS:
             options = {
-                "variant": files.weight_variant(found.path, component, variant),
+                "variant": weights.variant_of(found.path, component, variant),
                 _dtype_key(component): dtype,
             }
         try:
@@ -96,7 +96,9 @@ def _default_config(found: Found) -> Found:
     try:
         return files.find_config(guess["pretrained_model_name_or_path"])
     except ModelError as error:
-        raise ModelError(f"model {found.id}: set model.config to a folder with its configs ({error})") from error
+        raise ModelError(
+            f"model {found.id}: set model.config to a folder with its configs ({error})"
+        ) from error
 
 
 def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
@@ -106,7 +108,7 @@ def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
     cls = getattr(diffusers, files.read_json(found.path / "config.json", f"vae {found.id}")["_class_name"])
     try:
         return cls.from_pretrained(
-            found.path, variant=files.weight_variant(found.path, "", variant), torch_dtype=dtype
+            found.path, variant=weights.variant_of(found.path, "", variant), torch_dtype=dtype
         )
     except Exception as error:  # as for the other components
         raise ModelError(f"vae {found.id}: cannot be loaded: {_first_line(error)}") from error

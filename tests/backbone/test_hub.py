@@ -8,8 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from genir.backbone import files, hub
-from genir.errors import ModelError
 from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -18,6 +16,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+
+from genir.backbone import files, hub
+from genir.errors import ModelError
 
 
 class FakeHub:
@@ -34,7 +35,11 @@ class FakeHub:
         return hub.names(self.source)
 
     def snapshot_download(
-        self, id: str, revision: str | None, local_files_only: bool = False, allow_patterns: list[str] | None = None
+        self,
+        id: str,
+        revision: str | None,
+        local_files_only: bool = False,
+        allow_patterns: list[str] | None = None,
     ) -> str:
         if local_files_only:
             if not self.cache.exists():
@@ -85,10 +90,16 @@ def response(status: int) -> Any:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (GatedRepoError("x", response=response(403)), "its licence must be accepted on the hub, and HF_TOKEN set"),
+        (
+            GatedRepoError("x", response=response(403)),
+            "its licence must be accepted on the hub, and HF_TOKEN set",
+        ),
         (RepositoryNotFoundError("x", response=response(404)), "the hub knows no such id (or it is private)"),
         (RevisionNotFoundError("x", response=response(404)), "the hub has no revision 'v9' of it"),
-        (HfHubHTTPError("503 busy\nmore", response=response(503)), "the hub cannot be asked (503 busy); give a folder"),
+        (
+            HfHubHTTPError("503 busy\nmore", response=response(503)),
+            "the hub cannot be asked (503 busy); give a folder",
+        ),
         (ConnectionError("no route"), "the hub is not reachable; download it on a machine with a network"),
     ],
 )

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from genir.backbone import latents
 from torch import Tensor
+
+from genir.backbone import latents
 
 
 class Identity:
