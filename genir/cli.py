@@ -29,7 +29,7 @@ The same command resumes, on any number of workers. Exit codes: 0 done, 2 user e
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     for library in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):  # their notices are not about the user's job
         os.environ.setdefault(library, "error")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -46,6 +46,16 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and ("overrides" not in options or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # argparse ends the list of overrides at an option: `CONFIG.yaml --dry-run steps=20`
+        options.overrides += rest
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ def face_gate(threshold: float, scales: Sequence[float], long_side: int | None, 
 
     def fails(scores: Scores) -> str:
         best = scores["face_score"]
-        return "face" if best is None or best >= threshold else ""
+        return "" if best is not None and best < threshold else "face"  # NaN too: what was not assessed is not kept
 
     return Gate({"face_score": "float", "face_count": "int", "face_area": "float"}, score, fails)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import unicodedata
 from array import array
 from bisect import bisect_right
 from itertools import islice
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 STRIDE = 256  # one remembered offset for so many lines
 MAX_CHARACTERS = 4000
+# Controls, line and paragraph separators, halves of characters: what breaks lists and cannot be written.
+_REFUSED = {"Cc", "Zl", "Zp", "Cs"}
 
 
 class PromptFile(Protocol):
@@ -93,13 +96,21 @@ def _prompt(record: Any, where: str) -> Prompt:
     text, category = record.get("prompt"), record.get("category")
     if not isinstance(text, str) or not text.strip():
         raise PromptError(f'{where}: no "prompt", or it is empty; every record needs one')
-    if len(text) > MAX_CHARACTERS:
-        raise PromptError(f"{where}: the prompt has {len(text)} characters, allowed are {MAX_CHARACTERS}")
-    if not text.isprintable():
-        raise PromptError(f"{where}: the prompt has control characters (a line break or a tab?); remove them")
     if category is not None and not isinstance(category, str):
         raise PromptError(f'{where}: "category" is {category!r}, expected text')
-    return Prompt(text.strip(), (category or "").strip())
+    return Prompt(_line(text, f"{where}: the prompt"), _line(category or "", f"{where}: the category"))
+
+
+def _line(text: str, what: str) -> str:
+    """The text as one printable line of a bearable length."""
+    text = text.strip()
+    if len(text) > MAX_CHARACTERS:
+        raise PromptError(f"{what} has {len(text)} characters, allowed are {MAX_CHARACTERS}")
+    if not text.isprintable():  # quick; but no-break spaces, joiners and new emoji are no harm
+        for character in text:
+            if unicodedata.category(character) in _REFUSED:
+                raise PromptError(f"{what} holds U+{ord(character):04X} (a line break or a tab?); remove it")
+    return text
 
 
 class LineFile:
@@ -168,9 +179,9 @@ def _csv_lines(name: str, path: Path) -> LineFile:
             raise PromptError(f"{where}: not one whole CSV record (a quoted line break?)") from None
 
     with path.open("rb") as file:
-        header = split(_decode(file.readline(), f"{name} line 1"), f"{name} line 1")
+        header = [column.strip() for column in split(_decode(file.readline(), f"{name} line 1"), f"{name} line 1")]
     if "prompt" not in header:
-        raise PromptError(f"{name} line 1: the header has no column prompt; it has {', '.join(header)}")
+        raise PromptError(f"{name} line 1: the header has no column prompt; it has {', '.join(header) or 'none'}")
 
     def parse(line: str, where: str) -> Prompt:
         values = split(line, where)

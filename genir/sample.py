@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genir")
 
-# So many tasks failing one after another are not bad tasks but a broken device or model: stop, record nothing of it.
+# So many tasks of a shard failing one after another are not bad tasks but a broken device or model: stop, and record
+# nothing of it.
 MAX_FAILURES_IN_A_ROW = 8
 
 
@@ -52,7 +53,7 @@ def sample(
         Stopped: `should_stop` said yes; the batch in flight is given up.
         ModelError: so many tasks in a row failed that the fault lies with the device or the model.
     """
-    failures = 0
+    failures, held = 0, []  # batches that end in failures wait for a success that clears the device of suspicion
     for tasks in batches:
         samples = _make(tasks, tasks, backbone, settings, should_stop)
         for made in samples:
@@ -62,7 +63,11 @@ def sample(
                     f"{failures} images in a row failed, the last with {made.error}; the device or the model is at "
                     "fault, not the prompts: mend it and run the same command again"
                 )
-        yield samples
+        held.append(samples)
+        if not failures:
+            yield from held
+            held = []
+    yield from held
 
 
 def _make(
@@ -71,24 +76,24 @@ def _make(
     """Make `tasks`, a part of the planned `batch`."""
     try:
         samples = _denoise(tasks, backbone, settings, should_stop)
+        if len(tasks) < len(batch):
+            for made in samples:
+                made.batch_executed = len(tasks)
+        return samples
     except (GenirError, Stopped, torch.AcceleratorError):
         raise  # a device that faults stays broken: nothing it says about a task can be trusted
     except Exception as error:  # noqa: BLE001 - whatever a task can provoke becomes its row, with its class and text
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        if len(tasks) == 1:
-            log.warning("task %s failed: %s", tasks[0].key, message)
-            return [Sample(tasks[0], None, error=message)]
-        log.warning("a batch of %d failed, trying halves: %s", len(tasks), message)
-        del error  # its traceback holds the tensors of the failed batch
-        if torch.accelerator.is_available():
-            torch.accelerator.empty_cache()
-        half = len(tasks) // 2
-        parts = (tasks[:half], tasks[half:])
-        return [made for part in parts for made in _make(part, batch, backbone, settings, should_stop)]
-    if len(tasks) < len(batch):
-        for made in samples:
-            made.batch_executed = len(tasks)
-    return samples
+    # outside of the handler: there, the error's traceback would keep the tensors of the failed batch in memory
+    if len(tasks) == 1:
+        log.warning("task %s failed: %s", tasks[0].key, message)
+        return [Sample(tasks[0], None, error=message)]
+    log.warning("a batch of %d failed, trying halves: %s", len(tasks), message)
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+    half = len(tasks) // 2
+    parts = (tasks[:half], tasks[half:])
+    return [made for part in parts for made in _make(part, batch, backbone, settings, should_stop)]
 
 
 def _denoise(

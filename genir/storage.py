@@ -25,7 +25,7 @@ _FIXES = {
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, nothing is lost",
     errno.EROFS: "the file system is read-only; choose another run directory (run=...)",
     errno.EACCES: "no permission to write there; choose another run directory (run=...)",
-    errno.EPERM: "no permission to write there; choose another run directory (run=...)",
+    errno.EPERM: "not allowed there, or the file system has no hard links; choose another run directory (run=...)",
 }
 
 
@@ -72,6 +72,9 @@ def _write_new(path: Path, data: bytes) -> None:
     try:
         append(fd, data)
         sync(fd)
+    except BaseException:
+        remove(path)  # on a full disk it would hold the space that the user is asked to free
+        raise
     finally:
         os.close(fd)
 
@@ -137,16 +140,26 @@ def try_lock(path: Path) -> int | None:
 
     The lock is the kernel's (flock): a kill -9 frees it. Never fork while holding it: the child would keep it.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _has_name(fd, path):
+                return fd
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)  # its holder removed the file after we opened it: the next file of that name is what counts
+
+
+def _has_name(fd: int, path: Path) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 def check_locks(folder: Path) -> None:

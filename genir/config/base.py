@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 class Strict(BaseModel):
     """Base of all configuration models: unknown keys are refused, values cannot change later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=Strict)
+
+_SHORT_FORMS = {"model": "id", "scheduler": "name"}  # `model: embedded` is short for `model: {id: embedded}`
+_MESSAGES = {
+    "model_type": "expected a mapping of keys to values",
+    "tuple_type": "expected a list",
+    "missing": "is required",
+}  # where pydantic's own words are about Python
 
 
 def load(kind: type[Model], path: str | Path | None, overrides: Sequence[str] = ()) -> Model:
@@ -39,7 +46,7 @@ def load(kind: type[Model], path: str | Path | None, overrides: Sequence[str] = 
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_one_line(kind, error, str(path or "the defaults"))) from None
+        raise ConfigError(_one_line(kind, error, str(path or "the defaults"), overrides)) from None
 
 
 def digest(meaning: dict[str, Any]) -> str:
@@ -59,7 +66,10 @@ def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value, default=str)
+    except TypeError:  # YAML has dates even as keys
+        text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -70,10 +80,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such config file; genir's own are configs/generate_*.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no such day, 2024-02-30
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -83,38 +94,41 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _apply(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
-    if not equals or not path:
+    *parents, last = keys = path.split(".")
+    if not equals or not all(keys):
         raise ConfigError(f"override {override!r}: expected key.path=value, for example steps=30")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"override {override!r}: the value is not valid YAML; quote it") from None
-    *parents, last = path.split(".")
     for key in parents:
         below = values.get(key)
-        if not isinstance(below, dict):
-            # a short form (`model: embedded`) makes room for the mapping that the override asks for
-            below = values[key] = {"id": below} if isinstance(below, str) else {}
-        values = below
+        if below is None:
+            below = {}
+        elif isinstance(below, str) and key in _SHORT_FORMS:
+            below = {_SHORT_FORMS[key]: below}
+        elif not isinstance(below, dict):
+            raise ConfigError(f"override {override!r}: {key} is {_short(below)}, it has no keys; set {key}=... whole")
+        values[key] = values = below
     values[last] = value
 
 
-def _one_line(kind: type[BaseModel], error: ValidationError, source: str) -> str:
+def _one_line(kind: type[BaseModel], error: ValidationError, source: str, overrides: Sequence[str]) -> str:
     first, *more = error.errors()
-    where = ".".join(str(part) for part in first["loc"]) or "the config"
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the config"
+    for override in overrides:
+        if f"{where}.".startswith(override.partition("=")[0] + "."):
+            source = f"override {override!r}"
     tail = f" (and {len(more)} more)" if more else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(kind, first["loc"][:-1])
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
         return f"{source}: unknown key {where}; {hint}{tail}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    return f"{source}: {where} = {_short(_plain(first['input']))}: {message}{tail}"
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
+    value = "" if first["type"] == "missing" else f" = {_short(first['input'])}:"
+    return f"{source}: {where}{value} {message}{tail}"
 
 
 def _known_keys(kind: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

@@ -13,6 +13,11 @@ Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, 
 """Rows, columns."""
 
 
+def _check_order(low_name: str, low: float | None, high_name: str, high: float | None) -> None:
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"{low_name} {low} is above {high_name} {high}: nothing lies between")
+
+
 class GuidanceConfig(Strict):
     """Classifier-free guidance; start, end and delay are fractions of the steps."""
 
@@ -52,6 +57,11 @@ class SignalGate(Strict):
     min_std: float | None = Field(default=None, ge=0, description="standard deviation of gray: black or one flat colour below")
     max_clipped: float | None = Field(default=None, ge=0, le=1, description="share of pure black or white pixels")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> SignalGate:
+        _check_order("min_laplacian", self.min_laplacian, "max_laplacian", self.max_laplacian)
+        return self
+
     def bounds(self) -> dict[str, tuple[float | None, float | None]]:
         """Check -> (smallest, largest) allowed score, in the order in which they are asked."""
         return {
@@ -79,6 +89,11 @@ class Bound(Strict):
 
     min: float | None = None
     max: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Bound:
+        _check_order("min", self.min, "max", self.max)
+        return self
 
 
 class Gates(Strict):
@@ -140,7 +155,9 @@ def _as_list(value: Any) -> Any:
 
 
 def _as_sizes(value: Any) -> Any:
-    return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], int) else value
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected [rows, columns] in pixels, or a list of such pairs")
+    return [value] if value and not any(isinstance(part, list | tuple) for part in value) else value
 
 
 class Generate(Strict):
