@@ -46,9 +46,7 @@ def quickstart(run: str) -> int:
         _say(f"generating {total} images with {WORKERS} workers of one thread into {root}")
         stopped = _generate(root, total, stop_at=None if resumed else int(STOP_AT * total))
         if stopped:
-            _say(
-                f"stopped both workers on purpose ({stopped}), one by SIGTERM, one by kill -9; now the same command again"
-            )
+            _say(f"stopped both workers on purpose ({stopped}): SIGTERM and kill -9; now the same command again")
             _generate(root, total, stop_at=None)
     _say(f"timing the bare diffusers loop for comparison, {WORKERS} processes, {BARE_SECONDS:.0f} s each")
     bare = _bare_rate(run)
@@ -65,7 +63,7 @@ def quickstart(run: str) -> int:
 
 
 def bare_loop(run: str) -> None:
-    """Print images/s of diffusers' own pipeline on the run's prompts, model, batch and steps; nothing gated or saved."""
+    """Print images/s of diffusers' own pipeline on the run's model, batch and steps; nothing gated or saved."""
     import torch
 
     from genir import ranks

@@ -118,9 +118,8 @@ class Launch:
         folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
-            raise ConfigError(
-                f"{folder}: {human_bytes(room)} free, a batch needs about {human_bytes(batch)}; free some space or use run=..."
-            )
+            facts = f"{human_bytes(room)} free, a batch needs about {human_bytes(batch)}"
+            raise ConfigError(f"{folder}: {facts}; free some space or choose another run directory (run=...)")
 
     def existing_folder(self) -> Path:
         """The run directory, or the nearest folder above it that exists."""
