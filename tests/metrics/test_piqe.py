@@ -9,7 +9,7 @@ from genir.errors import GenirError
 from genir.metrics.piqe import piqe
 
 # Scores of pyiqa 0.1.16 (`create_metric("piqe")`, no parameters) on: clean, blur sigma 2, noise sigma 20,
-# JPEG quality 15, x4 down and up. The paper leaves the borders open and its criteria are thresholds, so blocks
+# JPEG quality 15, x4 down and up. The paper leaves the borders open and its criteria are thresholds: blocks
 # close to one fall on the other side, most of all in blurred pictures.
 REFERENCE = {
     "chelsea": (33.393, 81.939, 61.216, 59.307, 84.063),
