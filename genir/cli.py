@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     generate = _command(commands, "generate", _generate, "make, gate and store images; resumes")
     generate.add_argument("config", metavar="CONFIG.yaml", help="configs/generate_*.yaml, or your own")
-    generate.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example steps=20 model.dtype=bfloat16")
+    generate.add_argument(
+        "overrides", metavar="key.path=value", nargs="*", help="for example steps=20 model.dtype=bfloat16"
+    )
     generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
     status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains")
     status.add_argument("run", metavar="RUN", help="run directory")

@@ -82,9 +82,7 @@ def save(dual: DualPrompt, path: str | Path) -> str:
     try:
         text = json.dumps(header, sort_keys=True)
     except TypeError as error:
-        raise ModelError(
-            f"dual prompt {target}: config holds a value that JSON cannot store: {error}"
-        ) from error
+        raise ModelError(f"dual prompt {target}: config holds a value that JSON cannot store: {error}") from error
     content = tensor_bytes(stored, metadata={_HEADER: text})
     try:
         _write_whole(target, content)
@@ -112,9 +110,7 @@ def load(path: str | Path) -> DualPrompt:
     for name, tensor in tensors.items():
         side, _, key = name.partition(".")
         if side not in sides:
-            raise ModelError(
-                f"dual prompt {source}: unknown tensor {name}; allowed: positive.*, negative.*, lora.*"
-            )
+            raise ModelError(f"dual prompt {source}: unknown tensor {name}; allowed: positive.*, negative.*, lora.*")
         sides[side][key] = tensor
     dual = DualPrompt(**sides, **header, sha256=hashlib.sha256(content).hexdigest())
     check(dual, str(source))
@@ -165,15 +161,11 @@ def _check_shapes(vectors: dict[str, Tensor], what: str) -> None:
         dims = 1 if name == "pooled" else 2
         if tensor.ndim != dims or 0 in tensor.shape or not tensor.is_floating_point():
             shape = tuple(tensor.shape)
-            raise ModelError(
-                f"{what} {name} is {tensor.dtype} of shape {shape}; needed: floats of {dims} dimension(s)"
-            )
+            raise ModelError(f"{what} {name} is {tensor.dtype} of shape {shape}; needed: floats of {dims} dimension(s)")
         if dims == 2:
             counts.add(tensor.shape[0])
     if len(counts) > 1:
-        raise ModelError(
-            f"{what} has {sorted(counts)} vectors for its text encoders; the numbers must be equal"
-        )
+        raise ModelError(f"{what} has {sorted(counts)} vectors for its text encoders; the numbers must be equal")
 
 
 _HEADER_TYPES: dict[str, type] = {
@@ -202,9 +194,7 @@ def _header(content: bytes, source: Path) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"dual prompt {source}: damaged header ({error!r})") from error
     if version != _VERSION:
-        raise ModelError(
-            f"dual prompt {source}: format version {version!r}; this genir reads {_VERSION}: update genir"
-        )
+        raise ModelError(f"dual prompt {source}: format version {version!r}; this genir reads {_VERSION}: update genir")
     wrong = [name for name, kind in _HEADER_TYPES.items() if not isinstance(header.get(name), kind)]
     if wrong or set(header) != set(_HEADER_TYPES):
         names = wrong or sorted(set(header) - set(_HEADER_TYPES))

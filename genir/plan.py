@@ -64,7 +64,9 @@ class Plan:
         """The tasks of a shard in key order."""
         start = shard * self.shard_size
         stop = min(start + self.shard_size, self.n_tasks)
-        return [self._task(index, prompt) for index, prompt in zip(range(start, stop), self._read(start, stop), strict=True)]
+        return [
+            self._task(index, prompt) for index, prompt in zip(range(start, stop), self._read(start, stop), strict=True)
+        ]
 
     def batches(self, shard: int) -> list[list[Task]]:
         """The tasks of a shard as they are denoised together, on every launch the same.

@@ -46,7 +46,9 @@ def quickstart(run: str) -> int:
         _say(f"generating {total} images with {WORKERS} workers of one thread into {root}")
         stopped = _generate(root, total, stop_at=None if resumed else int(STOP_AT * total))
         if stopped:
-            _say(f"stopped both workers on purpose ({stopped}), one by SIGTERM, one by kill -9; now the same command again")
+            _say(
+                f"stopped both workers on purpose ({stopped}), one by SIGTERM, one by kill -9; now the same command again"
+            )
             _generate(root, total, stop_at=None)
     _say(f"timing the bare diffusers loop for comparison, {WORKERS} processes, {BARE_SECONDS:.0f} s each")
     bare = _bare_rate(run)

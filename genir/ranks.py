@@ -58,12 +58,16 @@ def device(name: str, worker: Worker) -> torch.device:
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            raise ConfigError(f"device {name!r} cannot be used here: {reason}; device=auto takes what there is") from None
+            raise ConfigError(
+                f"device {name!r} cannot be used here: {reason}; device=auto takes what there is"
+            ) from None
         return chosen
     if worker.launcher == "accelerate":
         from accelerate import PartialState
 
-        return PartialState().device
+        chosen = PartialState().device
+        assert chosen is not None
+        return chosen
     if torch.accelerator.is_available():
         kind = torch.accelerator.current_accelerator()
         assert kind is not None

@@ -101,7 +101,7 @@ def publish(path: Path, data: bytes) -> bool:
     except FileExistsError:
         return False
     finally:
-        os.unlink(temporary)  # noqa: PTH108 - all changes of the disk go through `os`, where tests count them
+        os.unlink(temporary)
         sync_folder(path.parent)
     return True
 
@@ -122,7 +122,7 @@ def share(source: Path, target: Path) -> None:
 def remove(path: Path) -> None:
     """Delete a file if it is there."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
 
 
 def set_aside(path: Path) -> Path:

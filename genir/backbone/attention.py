@@ -31,14 +31,18 @@ def hide_xformers() -> None:
         import_utils._xformers_available = False
 
 
+def check(wanted: str) -> None:
+    """Raise ModelError for a name that is not an `Attention`."""
+    if wanted not in get_args(Attention):
+        raise ModelError(f"attention {wanted!r}; allowed: {', '.join(get_args(Attention))}")
+
+
 def use(unet: UNet2DConditionModel, wanted: Attention, device: torch.device) -> Literal["sdpa", "xformers"]:
     """Set the denoiser's attention and say which one it is.
 
     "auto" is torch's scaled_dot_product_attention (SDPA), the same on every machine. "xformers" is used on
-    CUDA when one tiny forward pass works, else SDPA with one log line. Raises ModelError for another name.
+    CUDA when one tiny forward pass works, else SDPA with one log line.
     """
-    if wanted not in get_args(Attention):
-        raise ModelError(f"attention {wanted!r}; allowed: {', '.join(get_args(Attention))}")
     if wanted != "xformers":
         return "sdpa"
     if device.type != "cuda":

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from genir import embedded
-from genir.backbone import files
+from genir.backbone import files, weights
 from genir.backbone.hub import Found
 from genir.errors import ModelError
 
@@ -34,9 +34,9 @@ def from_folder(found: Found, variant: str | None, dtype: torch.dtype, skip_vae:
             continue
         cls = _class(found.id, component, index[component][1])
         options: dict[str, Any] = {}
-        if component in files.WEIGHTS:
+        if component in weights.COMPONENTS:
             options = {
-                "variant": files.weight_variant(found.path, component, variant),
+                "variant": weights.variant_of(found.path, component, variant),
                 _dtype_key(component): dtype,
             }
         try:
@@ -68,7 +68,7 @@ def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Par
     """(model_index.json of `config`, components) of a single-file checkpoint; raises ModelError."""
     import diffusers
 
-    source = files.find_config(config or _default_config(found))
+    source = files.find_config(config) if config else _default_config(found)
     index = files.read_index(source.id, source.path)
     none = {} if index["_class_name"] == "StableDiffusionXLPipeline" else {"safety_checker": None}
     try:
@@ -84,16 +84,21 @@ def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Par
     return index, {component: loaded.components[component] for component in wanted}
 
 
-def _default_config(found: Found) -> str:
+def _default_config(found: Found) -> Found:
     from diffusers.loaders.single_file_utils import fetch_diffusers_config, load_single_file_checkpoint
 
     try:
-        source = fetch_diffusers_config(load_single_file_checkpoint(str(found.path)))
+        guess = fetch_diffusers_config(load_single_file_checkpoint(str(found.path)))
     except Exception as error:  # a checkpoint may hold anything
         raise ModelError(
             f"model {found.id}: not a checkpoint diffusers knows: {_first_line(error)}"
         ) from error
-    return source["pretrained_model_name_or_path"]
+    try:
+        return files.find_config(guess["pretrained_model_name_or_path"])
+    except ModelError as error:
+        raise ModelError(
+            f"model {found.id}: set model.config to a folder with its configs ({error})"
+        ) from error
 
 
 def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
@@ -103,7 +108,7 @@ def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
     cls = getattr(diffusers, files.read_json(found.path / "config.json", f"vae {found.id}")["_class_name"])
     try:
         return cls.from_pretrained(
-            found.path, variant=files.weight_variant(found.path, "", variant), torch_dtype=dtype
+            found.path, variant=weights.variant_of(found.path, "", variant), torch_dtype=dtype
         )
     except Exception as error:  # as for the other components
         raise ModelError(f"vae {found.id}: cannot be loaded: {_first_line(error)}") from error

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genir.backbone import hub
+from genir.backbone import hub, weights
 from genir.backbone.hub import Found
 from genir.errors import ModelError
 
@@ -38,10 +38,6 @@ COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Family -> component -> class names that may stand in model_index.json (empty: any)."""
-
-WEIGHTS = ("unet", "vae", "text_encoder", "text_encoder_2")
-_STEMS = {"text_encoder": ("model", "pytorch_model"), "text_encoder_2": ("model", "pytorch_model")}
-_DIFFUSERS_STEMS = ("diffusion_pytorch_model",)
 
 
 def find(id: str, *, revision: str | None = None, variant: str | None = None) -> Found:
@@ -102,17 +98,8 @@ def read_index(id: str, folder: Path) -> dict[str, Any]:
         if given is None:
             raise ModelError(f"model {id}: model_index.json has no {component}, which {name} needs")
         if allowed and given not in allowed and not (component == "vae" and id == "embedded"):
-            raise ModelError(f"model {id}: {component} is a {given}; known: {', '.join(allowed)}")
+            raise ModelError(f"model {id}: {component} is of class {given}; known: {', '.join(allowed)}")
     return index
-
-
-def weight_variant(folder: Path, component: str, variant: str | None) -> str | None:
-    """The variant to load of one component ("" = the folder itself): `variant` where it is there, else the
-    plain weights.
-    """
-    prefix = f"{component}/" if component else ""
-    listed = [f"{prefix}{path.name}" for path in (folder / component).iterdir()]
-    return variant if variant and _weights(component, listed, variant) else None
 
 
 def identity(
@@ -170,12 +157,12 @@ def _needed(id: str, variant: str | None, listing: Iterable[str], folder: Path |
     index = read_index(id, folder)
     wanted = ["model_index.json"]
     for component in COMPONENTS[FAMILIES[index["_class_name"]]]:
-        if component in WEIGHTS:
+        if component in weights.COMPONENTS:
             wanted += _component_files(id, component, variant, listing)
         else:
             wanted += _small_files(id, component, listing)
-    if variant and not any(_weights(c, listing, variant) for c in WEIGHTS):
-        raise ModelError(f"model {id}: no weights of variant {variant!r}; {_variants_there(listing)}")
+    if variant and not any(weights.chosen(c, listing, variant) for c in weights.COMPONENTS):
+        raise ModelError(f"model {id}: no weights of variant {variant!r}; {weights.variants_there(listing)}")
     if id == "embedded":
         wanted += [name for name in listing if name.startswith("vae/") and name.endswith(".py")]
     return sorted(wanted)
@@ -183,14 +170,14 @@ def _needed(id: str, variant: str | None, listing: Iterable[str], folder: Path |
 
 def _component_files(id: str, component: str, variant: str | None, listing: list[str]) -> list[str]:
     config = f"{component}/config.json"
-    weights = (_weights(component, listing, variant) if variant else []) or _weights(component, listing, None)
+    names = weights.chosen(component, listing, variant) or weights.chosen(component, listing, None)
     missing = [] if config in listing else [config]
-    if not weights:
-        stem = _STEMS.get(component, _DIFFUSERS_STEMS)[0]
-        missing.append(f"{component}/{stem}.safetensors ({_variants_there(listing)})")
+    if not names:
+        stem = weights.stems(component)[0]
+        missing.append(f"{component}/{stem}.safetensors ({weights.variants_there(listing)})")
     if missing:
         raise ModelError(f"model {id}: missing {', '.join(missing)}; complete the download")
-    return [config, *weights]
+    return [config, *names]
 
 
 def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
@@ -208,38 +195,6 @@ def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
         )
         raise ModelError(f"model {id}: missing {files}; complete the download")
     return there
-
-
-def _weights(component: str, listing: Iterable[str], variant: str | None) -> list[str]:
-    """Weight files of one component (safetensors before .bin), shards and their index included; [] if
-    incomplete.
-    """
-    tag = rf"\.{re.escape(variant)}" if variant else ""
-    stems = "|".join(_STEMS.get(component, _DIFFUSERS_STEMS))
-    prefix = f"{component}/" if component else ""
-    for suffix in ("safetensors", "bin"):
-        shard = re.compile(
-            rf"{prefix}(?:{stems})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}"
-        )
-        index = re.compile(rf"{prefix}(?:{stems})\.{suffix}\.index{tag}\.json")
-        matches = [(name, found) for name in listing if (found := shard.fullmatch(name))]
-        single = [name for name, found in matches if not any(found.groups())]
-        if single:
-            return single
-        shards = [name for name, _ in matches]
-        total = {int(found[2] or found[4]) for _, found in matches}
-        if shards and total == {len(shards)}:
-            return shards + [name for name in listing if index.fullmatch(name)]
-    return []
-
-
-def _variants_there(listing: Iterable[str]) -> str:
-    stems = "model|pytorch_model|diffusion_pytorch_model"
-    pattern = re.compile(rf".*/(?:{stems})\.([A-Za-z]\w*?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
-    there = sorted({found[1] for name in listing if (found := pattern.fullmatch(name))})
-    return (
-        f"variants there: {', '.join(there)}: set model.variant" if there else "there are no other variants"
-    )
 
 
 def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Path | None) -> list[str]:
@@ -264,7 +219,7 @@ def _needed_configs(id: str, listing: Iterable[str], folder: Path | None) -> lis
     components = COMPONENTS[FAMILIES[read_index(id, folder)["_class_name"]]]
     wanted = ["model_index.json"]
     for component in components:
-        if component in WEIGHTS:
+        if component in weights.COMPONENTS:
             if f"{component}/config.json" not in listing:
                 raise ModelError(f"model.config {id}: missing {component}/config.json")
             wanted.append(f"{component}/config.json")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from genir.backbone.quiet import quiet
 from genir.errors import ConfigError, Stopped
 
 
@@ -97,11 +98,11 @@ def denoise(
     is delayed. The positive and negative pass are one doubled batch, negative first, as in diffusers'
     pipelines.
 
-    Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing.
+    Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing or
+    the scheduler refuses the number of steps.
     """
-    scheduler = type(scheduler).from_config(scheduler.config)
     device, dtype = positive.embeds_NLD.device, positive.embeds_NLD.dtype
-    scheduler.set_timesteps(steps, device=device)
+    scheduler = _fresh(scheduler, steps, device)
     timesteps = scheduler.timesteps
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     latents_NCHW = noise_like(shape_CHW, generators, device).to(dtype) * scheduler.init_noise_sigma
@@ -124,6 +125,17 @@ def denoise(
             output_NCHW = predict(scaled_NCHW, t, positive)
         latents_NCHW = scheduler.step(output_NCHW, t, latents_NCHW, return_dict=False, **extra)[0].to(dtype)
     return latents_NCHW
+
+
+def _fresh(scheduler: Any, steps: int, device: torch.device) -> Any:
+    name = type(scheduler).__name__
+    try:
+        with quiet():
+            scheduler = type(scheduler).from_config(scheduler.config)
+            scheduler.set_timesteps(steps, device=device)
+    except ValueError as error:
+        raise ConfigError(f"steps is {steps}: {name} refuses it: {str(error).splitlines()[0]}") from error
+    return scheduler
 
 
 def _cat(a: Tensor | None, b: Tensor | None) -> Tensor | None:

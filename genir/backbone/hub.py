@@ -17,7 +17,6 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -82,6 +81,8 @@ def _snapshot(id: str, choose: Choose, revision: str | None, what: str) -> Path:
         folder = Path(snapshot_download(id, revision=revision, allow_patterns=indexes))
         wanted = choose(listing, folder)
         return Path(snapshot_download(id, revision=revision, allow_patterns=[*wanted, "README.md"]))
+    except ModelError:
+        raise
     except GatedRepoError as error:
         raise ModelError(f"{what} {id}: its licence must be accepted on the hub, and HF_TOKEN set") from error
     except RevisionNotFoundError as error:
@@ -90,11 +91,11 @@ def _snapshot(id: str, choose: Choose, revision: str | None, what: str) -> Path:
         raise ModelError(
             f"{what} {id}: no such folder or file, and the hub knows no such id (or it is private)"
         ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise _offline(id, what) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{what} {id}: the hub cannot be asked ({first}); give a folder instead") from error
+    except Exception as error:  # no network: each version of the hub client has another transport library
+        raise _offline(id, what) from error
 
 
 def _cached(id: str, revision: str | None) -> Path | None:

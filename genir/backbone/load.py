@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from genir.backbone import attention as attention_kernels
-from genir.backbone import components, files, lora, schedulers
+from genir.backbone import components, files, lora, schedulers, weights
 from genir.backbone.hub import Found
 from genir.backbone.model import Backbone
 from genir.backbone.quiet import quiet
@@ -37,15 +37,16 @@ def load(
 ) -> Backbone:
     """A model from a folder, a hub id, a single file or `embedded`.
 
-    `config` is the folder or hub id with the component configs of a single file. `dtype` auto is float32 on a CPU and float16 elsewhere. `vae` is the folder or hub id of another
-    autoencoder, `scheduler` a mapping {name, option: value ...}, `loras` entries {id | path, weight, file}
-    fused in order. No safety checker is loaded. Raises ModelError for anything that cannot be found, read or
-    used.
+    `config` is the folder or hub id with the component configs of a single file. `dtype` auto is float32 on
+    a CPU and float16 elsewhere. `vae` is the folder or hub id of another autoencoder, `scheduler` a mapping
+    {name, option: value ...}, `loras` entries {id | path, weight, file} fused in order. No safety checker is
+    loaded. Raises ModelError for anything that cannot be found, read or used.
     """
     target = _device(device)
     number_type = _dtype(dtype, target)
     found = files.find(id, revision=revision, variant=variant)
-    lora_files = [(files.find_lora(entry), _weight(entry)) for entry in loras]
+    attention_kernels.check(attention)
+    lora_files = [(_weight(entry), files.find_lora(entry)) for entry in loras]
     vae_found = files.find_vae(vae, variant=variant) if vae else None
     attention_kernels.hide_xformers()
     with quiet():
@@ -58,7 +59,7 @@ def load(
         family = files.FAMILIES[index["_class_name"]]
         if scheduler:
             parts["scheduler"] = schedulers.named(parts["scheduler"], scheduler)
-        for path, weight in lora_files:
+        for weight, path in lora_files:
             lora.fuse(components.pipeline(family, parts), path, weight, str(path))
         _settle(id, family, parts, target)
         adapter = StableDiffusionXL(parts["unet"]) if family == "sdxl" else StableDiffusion(parts["unet"])
@@ -87,7 +88,7 @@ def _settle(id: str, family: str, parts: components.Parts, device: torch.device)
         )
     if unet.config.time_cond_proj_dim is not None:
         raise ModelError(f"model {id}: the UNet is distilled with a guidance input, which is not supported")
-    for name in files.WEIGHTS:
+    for name in weights.COMPONENTS:
         if name in parts:
             parts[name].requires_grad_(False).eval().to(device)
     if family == "sdxl" and vae.dtype == torch.float16 and vae.config.get("force_upcast", False):

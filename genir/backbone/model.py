@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -187,8 +188,8 @@ class Backbone:
             raise ConfigError(
                 f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}"
             )
-        if steps < 1:
-            raise ConfigError(f"steps is {steps}; allowed: 1 or more")
+        if not 1 <= steps <= self.num_train_timesteps:
+            raise ConfigError(f"steps is {steps}; allowed: 1 .. {self.num_train_timesteps}")
         sides = {"positive": positive, "negative": negative, "empty": empty}
         for name, side in sides.items():
             if side is not None and side.embeds_NLD.shape[0] != len(seeds):
@@ -227,16 +228,21 @@ class Backbone:
         timesteps_N: Tensor,
         micro: Micro | None = None,
     ) -> Tensor:
-        """Denoising loss (N,) of clean latents, differentiable; noise as the latents, timesteps int64 on the
-        device.
+        """Denoising loss (N,) of clean latents, differentiable.
+
+        Noise has the latents' shape; timesteps are int64 0 .. num_train_timesteps - 1. All are on the device.
+        Raises ModelError for a model without a variance-preserving forward process.
         """
         rows, columns = latents_NCHW.shape[-2:]
         size_HW = (rows * self.size_multiple, columns * self.size_multiple)
         inputs = self.adapter.inputs(conditioning, size_HW, micro or Micro(), negative=False)
-        training = loss.training_scheduler(self.scheduler)
         return loss.denoising_loss(
-            self.adapter.predict, training, latents_NCHW, noise_NCHW, timesteps_N, inputs
+            self.adapter.predict, self._training, latents_NCHW, noise_NCHW, timesteps_N, inputs
         )
+
+    @cached_property
+    def _training(self) -> Any:
+        return loss.training_scheduler(self.scheduler)
 
     def _check_fit(self, dual: DualPrompt, model_hash: str) -> None:
         what = f"dual prompt {dual.sha256[:12] or 'in memory'}"

@@ -21,10 +21,12 @@ def _check_order(low_name: str, low: float | None, high_name: str, high: float |
 class GuidanceConfig(Strict):
     """Classifier-free guidance; start, end and delay are fractions of the steps."""
 
-    scale: float = Field(5.0, ge=0.0, le=100.0, description="CFG scale; 1 runs no negative pass")
-    start: float = Field(0.0, ge=0.0, le=1.0, description="guidance begins here; before it the negative pass is skipped")
-    end: float = Field(1.0, ge=0.0, le=1.0, description="guidance ends here; after it the negative pass is skipped")
-    delay: float = Field(0.0, ge=0.0, le=1.0, description="until here the negative is the plain empty prompt")
+    scale: float = Field(default=5.0, ge=0.0, le=100.0, description="CFG scale; 1 runs no negative pass")
+    start: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="guidance begins here; before it the negative pass is skipped"
+    )
+    end: float = Field(default=1.0, ge=0.0, le=1.0, description="guidance ends here; after it the negative pass is skipped")
+    delay: float = Field(default=0.0, ge=0.0, le=1.0, description="until here the negative is the plain empty prompt")
 
     @model_validator(mode="after")
     def _ordered(self) -> GuidanceConfig:
@@ -47,13 +49,13 @@ class MicroConfig(Strict):
 class SignalGate(Strict):
     """Checks of the plain signal, at the size of the image; a null threshold measures and rejects nothing."""
 
-    min_entropy: float | None = Field(None, ge=0, le=8, description="bits of the gray histogram")
-    min_laplacian: float | None = Field(None, ge=0, description="variance of the Laplacian of gray: blur below")
-    max_laplacian: float | None = Field(None, ge=0, description="variance of the Laplacian of gray: noise above")
-    max_flat: float | None = Field(None, ge=0, le=1, description="share of flat patches")
-    max_blockiness: float | None = Field(None, ge=0, description="8 x 8 block edges, as a codec leaves them")
-    min_std: float | None = Field(None, ge=0, description="standard deviation of gray: black or one flat colour below")
-    max_clipped: float | None = Field(None, ge=0, le=1, description="share of pure black or white pixels")
+    min_entropy: float | None = Field(default=None, ge=0, le=8, description="bits of the gray histogram")
+    min_laplacian: float | None = Field(default=None, ge=0, description="variance of the Laplacian of gray: blur below")
+    max_laplacian: float | None = Field(default=None, ge=0, description="variance of the Laplacian of gray: noise above")
+    max_flat: float | None = Field(default=None, ge=0, le=1, description="share of flat patches")
+    max_blockiness: float | None = Field(default=None, ge=0, description="8 x 8 block edges, as a codec leaves them")
+    min_std: float | None = Field(default=None, ge=0, description="standard deviation of gray: black or one flat colour below")
+    max_clipped: float | None = Field(default=None, ge=0, le=1, description="share of pure black or white pixels")
 
     @model_validator(mode="after")
     def _ordered(self) -> SignalGate:
@@ -75,11 +77,11 @@ class SignalGate(Strict):
 class FaceGate(Strict):
     """CenterFace, recall first."""
 
-    threshold: float = Field(0.3, gt=0, lt=1, description="reject at this best score or above")
+    threshold: float = Field(default=0.3, gt=0, lt=1, description="reject at this best score or above")
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
-        (1.0,), min_length=1, description="[1, 2] also looks at the image enlarged twice (strict)"
+        default=(1.0,), min_length=1, description="[1, 2] also looks at the image enlarged twice (strict)"
     )
-    long_side: int | None = Field(None, ge=64, description="look at images reduced to this long side; null: native")
+    long_side: int | None = Field(default=None, ge=64, description="look at images reduced to this long side; null: native")
 
 
 class Bound(Strict):
@@ -97,26 +99,28 @@ class Bound(Strict):
 class Gates(Strict):
     """Every gate scores every image; null leaves a gate out."""
 
-    score_only: bool = Field(False, description="score everything, reject nothing; also written `gates: score_only`")
+    score_only: bool = Field(default=False, description="score everything, reject nothing; also written `gates: score_only`")
     face: FaceGate | None = FaceGate()
     signal: SignalGate | None = SignalGate(min_std=4.0)
     quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
-        {"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
+        default={"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
     )
 
 
 class KeepRejects(Strict):
     """Whose pixels are stored in rejects/ although a gate said no."""
 
-    quality: Literal["all", "none"] = Field("none", description="rejected by the signal or quality gate")
-    face: Literal["never"] = Field("never", description="images with a face are never stored")
+    quality: Literal["all", "none"] = Field(default="none", description="rejected by the signal or quality gate")
+    face: Literal["never"] = Field(default="never", description="images with a face are never stored")
 
 
 class ImageConfig(Strict):
     """How kept images are stored; both formats are lossless."""
 
     format: Literal["png", "webp"] = "png"
-    level: int = Field(1, ge=0, le=9, description="PNG: zlib level 0-9; WebP: method 0-6. 1 is three times faster than 6")
+    level: int = Field(
+        default=1, ge=0, le=9, description="PNG: zlib level 0-9; WebP: method 0-6. 1 is three times faster than 6"
+    )
 
     @model_validator(mode="after")
     def _webp_methods(self) -> ImageConfig:
@@ -128,14 +132,14 @@ class ImageConfig(Strict):
 class Target(Strict):
     """When to stop."""
 
-    kept: int | None = Field(None, ge=1, description="stop when the first shards hold this many kept images")
+    kept: int | None = Field(default=None, ge=1, description="stop when the first shards hold this many kept images")
 
 
 class Guard(Strict):
     """Stop a run that keeps almost nothing."""
 
-    min_keep: float = Field(0.02, ge=0, le=1, description="smallest share of kept images; 0 switches the guard off")
-    after: int = Field(200, ge=1, description="judge after this many images of a worker")
+    min_keep: float = Field(default=0.02, ge=0, le=1, description="smallest share of kept images; 0 switches the guard off")
+    after: int = Field(default=200, ge=1, description="judge after this many images of a worker")
 
 
 def _as_gates(value: Any) -> Any:
@@ -159,31 +163,31 @@ def _as_sizes(value: Any) -> Any:
 class Generate(Strict):
     """All keys of `genir generate`."""
 
-    run: str = Field("outputs/embedded", description="run directory")
-    seed: int = Field(0, ge=0, description="the run's seed")
-    model: ModelOrId = Field(Model(), description="text-to-image model")
-    dual: str | None = Field(None, description="dual-prompt file; null: plain prompts")
-    negative: str = Field("", description="negative prompt where no dual prompt is used")
+    run: str = Field(default="outputs/embedded", description="run directory")
+    seed: int = Field(default=0, ge=0, description="the run's seed")
+    model: ModelOrId = Field(default=Model(), description="text-to-image model")
+    dual: str | None = Field(default=None, description="dual-prompt file; null: plain prompts")
+    negative: str = Field(default="", description="negative prompt where no dual prompt is used")
     prompts: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        ("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
+        default=("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
     )
-    replicas: int = Field(1, ge=1, description="images of each prompt")
+    replicas: int = Field(default=1, ge=1, description="images of each prompt")
     size: Annotated[tuple[Size, ...], BeforeValidator(_as_sizes)] = Field(
-        ((1024, 1024),), min_length=1, description="[rows, columns], or a list of them drawn per image"
+        default=((1024, 1024),), min_length=1, description="[rows, columns], or a list of them drawn per image"
     )
-    steps: int = Field(30, ge=1, le=1000, description="denoising steps")
+    steps: int = Field(default=30, ge=1, le=1000, description="denoising steps")
     guidance: GuidanceConfig = GuidanceConfig()
     micro: MicroConfig = MicroConfig()
-    batch: int = Field(4, ge=1, description="images denoised together")
-    threads: int = Field(1, ge=1, description="CPU threads a worker; use more workers, not more threads")
-    shard_size: int = Field(128, ge=1, le=100_000, description="tasks a shard")
-    limit: int | None = Field(None, ge=1, description="only the first tasks, rounded up to a batch; may grow")
+    batch: int = Field(default=4, ge=1, description="images denoised together")
+    threads: int = Field(default=1, ge=1, description="CPU threads a worker; use more workers, not more threads")
+    shard_size: int = Field(default=128, ge=1, le=100_000, description="tasks a shard")
+    limit: int | None = Field(default=None, ge=1, description="only the first tasks, rounded up to a batch; may grow")
     target: Target = Target()
-    gates: Annotated[Gates, BeforeValidator(_as_gates)] = Field(Gates(), description="or score_only: reject nothing")
+    gates: Annotated[Gates, BeforeValidator(_as_gates)] = Field(default=Gates(), description="or score_only: reject nothing")
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()
     guard: Guard = Guard()
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps, ...")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps, ...")
 
     @field_validator("run")
     @classmethod

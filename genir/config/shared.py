@@ -33,26 +33,26 @@ class Lora(Strict):
     """A LoRA fused into the model."""
 
     id: str = Field(description="file, folder or hub id")
-    weight: float = Field(1.0, description="scale at which it is fused")
+    weight: float = Field(default=1.0, description="scale at which it is fused")
 
 
 class Model(Strict):
     """Which text-to-image model, and which parts of it."""
 
-    id: str = Field("embedded", description="hub id, folder, single file, or `embedded`")
-    revision: str | None = Field(None, description="hub revision (a commit hash pins the run)")
-    variant: str | None = Field(None, description="weight variant, such as fp16")
+    id: str = Field(default="embedded", description="hub id, folder, single file, or `embedded`")
+    revision: str | None = Field(default=None, description="hub revision (a commit hash pins the run)")
+    variant: str | None = Field(default=None, description="weight variant, such as fp16")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="auto: float32 on a CPU, float16 elsewhere"
+        default="auto", description="auto: float32 on a CPU, float16 elsewhere"
     )
-    vae: str | None = Field(None, description="another VAE: hub id or folder")
-    config: str | None = Field(None, description="for a single file: folder or hub id of its component configs")
+    vae: str | None = Field(default=None, description="another VAE: hub id or folder")
+    config: str | None = Field(default=None, description="for a single file: folder or hub id of its component configs")
     scheduler: Annotated[Scheduler | None, BeforeValidator(_as_name)] = Field(
-        None, description="another scheduler, by name or with options; null: the model's own"
+        default=None, description="another scheduler, by name or with options; null: the model's own"
     )
-    loras: tuple[Annotated[Lora, BeforeValidator(_as_id)], ...] = Field((), description="LoRAs, fused in this order")
+    loras: tuple[Annotated[Lora, BeforeValidator(_as_id)], ...] = Field(default=(), description="LoRAs, fused in this order")
     attention: Literal["auto", "sdpa", "xformers"] = Field(
-        "auto", description="attention kernels; xformers only on CUDA, else PyTorch SDPA"
+        default="auto", description="attention kernels; xformers only on CUDA, else PyTorch SDPA"
     )
 
 

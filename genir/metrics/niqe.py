@@ -29,6 +29,7 @@ SHARPNESS_SHARE = 0.75
 """The fit uses patches at least this sharp relative to the sharpest patch of their image (section II.B)."""
 
 _WEIGHTS = Path(__file__).parent / "weights"
+_MAKE_ONE = "make one with tools/fit_niqe.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,15 @@ def fit(images: Iterable[Tensor], patch: int, name: str = "niqe", source: str = 
     features_KD = torch.cat(sharp) if sharp else torch.empty(0, FEATURES)
     if len(features_KD) < 2 * FEATURES:
         raise GenirError(
-            f"{name}: the images give {len(features_KD)} sharp patches of {patch} pixels, but {2 * FEATURES}
-            are" " needed: add photographs"
+            f"{name}: the images give {len(features_KD)} sharp patches of {patch} pixels, but"
+            f" {2 * FEATURES} are needed: add photographs"
         )
     about = f"{source}; {len(features_KD)} patches of {patch} px".lstrip("; ")
     return NiqeModel(features_KD.mean(dim=0), features_KD.T.cov(), patch, name, about)
 
 
 def load_model(name: str) -> NiqeModel:
-    """A shipped model ("niqe_96" for images of about 1024 pixels, "niqe_32" for 128) or a file of `save_model`.
+    """Shipped model "niqe_96" (for images of about 1024 pixels), "niqe_32" (128), or a `save_model` file.
 
     Raises ModelError when there is no such model or the file is not one.
     """
@@ -101,11 +102,9 @@ def load_model(name: str) -> NiqeModel:
             header = file.metadata() or {}
             mean_36, covariance = file.get_tensor("mean"), file.get_tensor("covariance")
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"NIQE model {path} cannot be read ({error}); make one with tools/fit_niqe.py")
-        from error
+        raise ModelError(f"NIQE model {path} cannot be read ({error}): {_MAKE_ONE}") from error
     if mean_36.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES) or "patch" not in header:
-        raise ModelError(f"NIQE model {path} lacks `patch` or has the wrong shapes; make one with
-        tools/fit_niqe.py")
+        raise ModelError(f"NIQE model {path} lacks `patch` or has the wrong shapes: {_MAKE_ONE}")
     patch, source = int(header["patch"]), header.get("source", "")
     return NiqeModel(mean_36.double(), covariance.double(), patch, header.get("name", name), source)
 
@@ -113,8 +112,9 @@ def load_model(name: str) -> NiqeModel:
 def save_model(model: NiqeModel, path: Path, header: dict[str, str] | None = None) -> None:
     """Write a safetensors file; `header` is added to its metadata."""
     about = {**(header or {}), "name": model.name, "patch": str(model.patch), "source": model.source}
-    save_file({"mean": model.mean_36, "covariance": model.covariance_36x36.contiguous()}, path,
-    metadata=about)
+    save_file(
+        {"mean": model.mean_36, "covariance": model.covariance_36x36.contiguous()}, path, metadata=about
+    )
 
 
 def weights_sha256(name: str) -> str:
@@ -127,8 +127,8 @@ def _path(name: str) -> Path:
         return _WEIGHTS / f"{name}.safetensors"
     if name.endswith(".safetensors"):
         return Path(name)
-    raise ModelError(f"NIQE model is {name!r}, but one of {', '.join(SHIPPED)} or a .safetensors file is
-    needed")
+    allowed = ", ".join(SHIPPED)
+    raise ModelError(f"NIQE model is {name!r}, but one of {allowed} or a .safetensors file is needed")
 
 
 def _check_size(gray_NHW: Tensor, patch: int, name: str) -> None:
@@ -136,7 +136,7 @@ def _check_size(gray_NHW: Tensor, patch: int, name: str) -> None:
     patches = (height // patch) * (width // patch)
     if patches < LEAST_PATCHES:
         raise GenirError(
-            f"{name}: images of {height}x{width} pixels (height x width) hold {patches} patches of {patch},
-            but" f" {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch} or a smaller
-            patch"
+            f"{name}: images of {height}x{width} pixels (height x width) hold {patches} patches of {patch}"
+            f" pixels, but {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch} or a"
+            " model with smaller patches"
         )

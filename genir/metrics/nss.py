@@ -20,7 +20,7 @@ _TINY = 1e-12
 
 
 def patch_features(gray_NHW: Tensor, patch: int) -> tuple[Tensor, Tensor]:
-    """Luma 0..255 in float64 -> features (N, K, 36) and sharpness (N, K) of the K whole patches of `patch` pixels.
+    """Luma 0..255 in float64 -> features (N, K, 36) and sharpness (N, K) of the K whole patches.
 
     18 features at the native scale, then 18 at half of it (antialiased bicubic), where a patch has half the
     side. `patch` must be even. Sharpness is the mean local standard deviation of a patch. Never NaN: a
@@ -40,7 +40,7 @@ def patch_features(gray_NHW: Tensor, patch: int) -> tuple[Tensor, Tensor]:
 
 
 def _statistics(patches_NKHW: Tensor) -> Tensor:
-    """MSCN patches -> (N, K, 18): shape and width, then shape, mean and two widths of four neighbour products."""
+    """MSCN patches -> (N, K, 18): shape, width; shape, mean and two widths of four neighbour products."""
     alpha, left, right, _ = fit_aggd(patches_NKHW.flatten(2))
     features = [alpha, (left + right) / 2]
     upper, lower = patches_NKHW[..., :-1, :], patches_NKHW[..., 1:, :]
@@ -57,7 +57,7 @@ def _statistics(patches_NKHW: Tensor) -> Tensor:
 
 
 def fit_aggd(x_NKV: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Fit an AGGD to the last axis by moments -> shape alpha 0.2..10, left width, right width, mean; each (N, K).
+    """Fit an AGGD to the last axis by moments -> shape 0.2..10, left width, right width, mean; each (N, K).
 
     The widths are the beta_l and beta_r of the paper (eq. 8-9), the mean is eq. 10.
     """

@@ -49,9 +49,9 @@ def entropy(gray_NHW: Tensor) -> Tensor:
 
     UltraFlux keeps images of at least 7.0 bits (arXiv 2511.18050).
     """
-    n, pixels = gray_NHW.shape[0], gray_NHW[0].numel()
+    n, height, width = gray_NHW.shape
     bins = gray_NHW.long().flatten(1) + 256 * torch.arange(n, device=gray_NHW.device)[:, None]
-    share_NV = torch.bincount(bins.flatten(), minlength=256 * n).view(n, 256).double() / pixels
+    share_NV = torch.bincount(bins.flatten(), minlength=256 * n).view(n, 256).double() / (height * width)
     return torch.special.xlogy(share_NV, share_NV).sum(dim=1).abs() / math.log(2)
 
 

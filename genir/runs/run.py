@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,9 +127,10 @@ def _refuse_foreign(root: Path) -> None:
         raise PlanError(f"{root}: is a file, not a run directory; choose another one (run=...)")
     if not root.exists() or is_planned(root):
         return
-    foreign = [name for name in os.listdir(root) if not name.startswith(".") and not name.endswith(".tmp")]
-    if foreign and not is_planned(root):
-        raise PlanError(f"{root}: holds {sorted(foreign)[0]!r} but no genir run; choose an empty directory (run=...)")
+    names = (path.name for path in root.iterdir())
+    foreign = sorted(name for name in names if not name.startswith(".") and not name.endswith(".tmp"))
+    if foreign and not is_planned(root):  # asked again: another worker may have published in between
+        raise PlanError(f"{root}: holds {foreign[0]!r} but no genir run; choose an empty directory (run=...)")
 
 
 def _compare(root: Path, wanted: str, meaning: dict[str, Any]) -> None:
@@ -138,7 +138,9 @@ def _compare(root: Path, wanted: str, meaning: dict[str, Any]) -> None:
         there = json.loads((root / "plan.json").read_bytes())
         found, old = there["digest"], there["meaning"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise PlanError(f"{root}/plan.json: cannot be read ({error!r}); choose another run directory (run=...)") from None
+        raise PlanError(
+            f"{root}/plan.json: cannot be read ({error!r}); choose another run directory (run=...)"
+        ) from None
     if found == wanted:
         return
     changed = differences(old, json.loads(json.dumps(meaning)))

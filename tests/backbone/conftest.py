@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 
-import tiny
 from genir.backbone.load import load
 from genir.backbone.model import Backbone
 

@@ -6,12 +6,13 @@ import diffusers
 import pytest
 import tiny
 import torch
+from torch import Tensor
+
 from genir.backbone.guidance import DenoiserInput, Guidance, denoise
 from genir.backbone.load import load
 from genir.backbone.model import Backbone
 from genir.backbone.schedulers import NAMES
 from genir.errors import ConfigError, Stopped
-from torch import Tensor
 
 # diffusers 0.42 mixes numpy and tensors in ways that numpy 2 deprecates
 pytestmark = [
@@ -39,7 +40,11 @@ class Recorder:
 
 def run(guidance: Guidance, steps: int = 10, **changes: Any) -> tuple[Tensor, list[list[float]]]:
     recorder = Recorder()
-    options: dict[str, Any] = {"negative": told(-1.0), "empty": told(0.0), "should_stop": lambda: False} | changes
+    options: dict[str, Any] = {
+        "negative": told(-1.0),
+        "empty": told(0.0),
+        "should_stop": lambda: False,
+    } | changes
     sides = told(1.0), options.pop("negative"), options.pop("empty")
     latents = denoise(
         recorder, tiny.scheduler(), SHAPE, *sides, seeds=[1, 2], steps=steps, guidance=guidance, **options
@@ -58,7 +63,10 @@ POSITIVE, NEGATIVE, EMPTY = [1.0, 1.0], [-1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 
         (Guidance(4.0, start=0.2, end=0.7), [POSITIVE] * 2 + [NEGATIVE] * 5 + [POSITIVE] * 3),
         (Guidance(4.0, start=0.3, end=0.3), [POSITIVE] * 10),
         (Guidance(4.0, delay=0.3), [EMPTY] * 3 + [NEGATIVE] * 7),
-        (Guidance(4.0, start=0.1, end=0.5, delay=0.2), [POSITIVE] + [EMPTY] + [NEGATIVE] * 3 + [POSITIVE] * 5),
+        (
+            Guidance(4.0, start=0.1, end=0.5, delay=0.2),
+            [POSITIVE] + [EMPTY] + [NEGATIVE] * 3 + [POSITIVE] * 5,
+        ),
         (Guidance(0.0), [NEGATIVE] * 10),
     ],
     ids=["whole", "scale-1", "interval", "nothing", "delay", "both", "scale-0"],
@@ -91,7 +99,10 @@ def test_without_guidance_no_other_side_is_needed() -> None:
     [
         ({"scale": -1.0}, "guidance.scale is -1.0; allowed: 0 or more"),
         ({"scale": float("nan")}, "guidance.scale is nan"),
-        ({"scale": 2.0, "start": 0.8, "end": 0.2}, "guidance.start..end is 0.8..0.2; allowed: 0 <= start <= end <= 1"),
+        (
+            {"scale": 2.0, "start": 0.8, "end": 0.2},
+            "guidance.start..end is 0.8..0.2; allowed: 0 <= start <= end <= 1",
+        ),
         ({"scale": 2.0, "end": 1.5}, "guidance.start..end is 0.0..1.5"),
         ({"scale": 2.0, "delay": -0.1}, "guidance.delay is -0.1; allowed: 0 .. 1"),
     ],
@@ -126,7 +137,7 @@ def test_noise_does_not_depend_on_the_batch(name: str) -> None:
     def batch(seeds: list[int]) -> Tensor:
         count = len(seeds)
         return denoise(
-            lambda latents_NCHW, t, inputs: latents_NCHW * 0.1, scheduler, SHAPE, told(1.0, count), None, None,
+            lambda latents, t, inputs: latents * 0.1, scheduler, SHAPE, told(1.0, count), None, None,
             seeds=seeds, steps=5, guidance=Guidance(1.0), should_stop=lambda: False,
         )  # fmt: skip
 
@@ -166,7 +177,8 @@ def test_the_interval_saves_denoiser_rows(sd: Backbone, monkeypatch: pytest.Monk
     [
         ({"size_HW": (33, 32)}, "size 33 x 32 (H x W): both must be multiples of 2"),
         ({"size_HW": (0, 32)}, "size 0 x 32"),
-        ({"steps": 0}, "steps is 0; allowed: 1 or more"),
+        ({"steps": 0}, "steps is 0; allowed: 1 .. 1000"),
+        ({"steps": 1001}, "steps is 1001; allowed: 1 .. 1000"),
         ({"seeds": [1]}, "positive prompt for 2 images, but 1 seeds"),
     ],
 )
@@ -175,6 +187,15 @@ def test_refused_calls(sd: Backbone, changes: dict[str, Any], text: str) -> None
     with pytest.raises(ConfigError) as caught:
         sd.generate(sd.encode_positive(["a", "b"]), None, **options)
     assert text in str(caught.value)
+
+
+def test_steps_that_a_scheduler_refuses() -> None:
+    scheduler = diffusers.LCMScheduler.from_config(tiny.scheduler().config)
+    with pytest.raises(ConfigError, match="steps is 60: LCMScheduler refuses it: "):
+        denoise(
+            Recorder(), scheduler, SHAPE, told(1.0), None, None,
+            seeds=[1, 2], steps=60, guidance=Guidance(1.0), should_stop=lambda: False,
+        )  # fmt: skip
 
 
 def test_the_own_scheduler_is_kept_without_a_name(sd_folder: Any) -> None:

@@ -1,4 +1,4 @@
-"""With the analytic target as the model's answer the loss is 0 and every sampler lands on the clean latents."""
+"""With the analytic target as the model's answer the loss is 0 and samplers land on the clean latents."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import diffusers
 import pytest
 import tiny
 import torch
+from torch import Tensor
+
 from genir.backbone.guidance import DenoiserInput, Guidance, denoise
 from genir.backbone.loss import denoising_loss, training_scheduler
 from genir.backbone.model import Backbone
 from genir.errors import ModelError
-from torch import Tensor
 
 # diffusers 0.42 mixes numpy and tensors in ways that numpy 2 deprecates
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
 
 SHAPE = (4, 6, 8)
 TOLD = DenoiserInput(torch.zeros(2, 3, 5))
@@ -69,7 +72,9 @@ def test_samplers_land_on_the_clean_latents(name: str, kind: str) -> None:
 
 
 def test_a_sampler_without_betas_has_no_loss() -> None:
-    with pytest.raises(ModelError, match="EDMEulerScheduler with prediction type epsilon: the denoising loss needs"):
+    with pytest.raises(
+        ModelError, match="EDMEulerScheduler with prediction type epsilon: the denoising loss needs"
+    ):
         training_scheduler(diffusers.EDMEulerScheduler())
 
 

@@ -9,6 +9,7 @@ import diffusers
 import pytest
 import tiny
 import torch
+
 from genir.backbone.guidance import Guidance
 from genir.backbone.latents import decode_floats
 from genir.backbone.load import load
@@ -27,7 +28,7 @@ SEEDS = [7, 8]
 
 
 def opened(folder: Path) -> Any:
-    """The plain pipeline as a user loads it: schedulers take other defaults from a config that was never saved."""
+    """The plain pipeline as a user loads it: a config that was never saved gives other defaults."""
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -38,7 +39,9 @@ def pipeline_latents(pipeline: Any, prompts: list[str] = PROMPTS, **options: Any
     return pipeline(prompts, generator=generators, output_type="latent", **options).images
 
 
-def own_latents(backbone: Backbone, negative: str | None, scale: float, size: tuple[int, int], **options: Any) -> Any:
+def own_latents(
+    backbone: Backbone, negative: str | None, scale: float, size: tuple[int, int], **options: Any
+) -> Any:
     side = backbone.encode_empty(2) if negative is None else backbone.encode_negative(negative, 2)
     return backbone.sample_latents(
         backbone.encode_positive(PROMPTS),
@@ -71,7 +74,12 @@ def test_every_named_scheduler_equals_the_pipeline(name: str, sd_folder: Path) -
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
 @pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"])
 def test_latents_equal(
-    name: str, family: str, negative: str | None, scale: float, size: tuple[int, int], request: pytest.FixtureRequest
+    name: str,
+    family: str,
+    negative: str | None,
+    scale: float,
+    size: tuple[int, int],
+    request: pytest.FixtureRequest,
 ) -> None:
     folder = request.getfixturevalue(f"{family}_folder")
     pipeline = opened(folder)
@@ -85,7 +93,9 @@ def test_latents_equal(
         height=size[0],
         width=size[1],
     )
-    torch.testing.assert_close(own_latents(backbone, negative, scale, size, steps=4), theirs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        own_latents(backbone, negative, scale, size, steps=4), theirs, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_sdxl_size_conditioning_of_both_sides(sdxl: Backbone, sdxl_folder: Path) -> None:
@@ -99,21 +109,25 @@ def test_sdxl_size_conditioning_of_both_sides(sdxl: Backbone, sdxl_folder: Path)
         "negative_target_size": (40, 50),
     }
     common = {"guidance_scale": 5.0, "num_inference_steps": 3, "height": 64, "width": 96}
-    # One image: for more, diffusers 0.42 interleaves the time ids of the sides ([n, p, n, p] beside [n, n, p, p])
+    # One image: for more, diffusers 0.42 orders the time ids [n, p, n, p] beside prompts [n, n, p, p]
     theirs = pipeline_latents(pipeline, PROMPTS[:1], negative_prompt=["dirty"], **sizes, **common)
     plain = pipeline_latents(pipeline, negative_prompt=["dirty"] * 2, **common)
     micro = Micro((100, 120), (4, 6), (64, 96), (20, 30), (1, 2), (40, 50))
     ours = own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3, micro=micro)
     torch.testing.assert_close(ours[:1], theirs, atol=1e-4, rtol=1e-4)
     assert (theirs - plain[:1]).abs().max() > 1e-3
-    torch.testing.assert_close(own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3), plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3), plain, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_sdxl_that_does_not_zero_the_empty_negative(tmp_path: Path) -> None:
     folder = tiny.saved(tiny.sdxl(force_zeros=False), tmp_path)
     backbone = load(str(folder))
     theirs = pipeline_latents(opened(folder), guidance_scale=5.0, num_inference_steps=2, height=64, width=64)
-    torch.testing.assert_close(own_latents(backbone, None, 5.0, (64, 64), steps=2), theirs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        own_latents(backbone, None, 5.0, (64, 64), steps=2), theirs, atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])

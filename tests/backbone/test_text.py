@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+
 from genir import dualprompt
 from genir.backbone import tokenizers
 from genir.backbone.guidance import Guidance
@@ -29,7 +30,9 @@ def word_vectors(backbone: Backbone, words: str) -> dict[str, torch.Tensor]:
     return found
 
 
-def tokens_pair(backbone: Backbone, positive: str = "sharp clean", negative: str = "dirty blurry red") -> DualPrompt:
+def tokens_pair(
+    backbone: Backbone, positive: str = "sharp clean", negative: str = "dirty blurry red"
+) -> DualPrompt:
     sides = word_vectors(backbone, positive), word_vectors(backbone, negative)
     return DualPrompt("tokens", *sides, model_id=backbone.id, family=backbone.family)
 
@@ -202,15 +205,15 @@ def test_the_lora_of_a_pair_is_fused_once(sd_folder: Path) -> None:
 def test_a_pair_of_another_model_is_refused(sd: Backbone, sdxl: Backbone) -> None:
     pair = tokens_pair(sd)
     wide = {"clip_l": torch.zeros(2, 48)}
+    narrow = {"embeds": torch.zeros(4, 32)}
     many = {"clip_l": torch.zeros(23, tiny.WIDTH)}
     cases = [
         (sdxl, pair, "", f"learned on family sd, but model {sdxl.id} is sdxl"),
         (sd, replace(pair, model_id="other/model"), "", f"learned on model other/model, not on {sd.id}"),
-        (sd, replace(pair, model_hash="a" * 64), "b" * 64, f"with weights {'a' * 12}, but this {sd.id} has {'b' * 12}"),
+        (sd, replace(pair, model_hash="a" * 64), "b" * 64, f"weights {'a' * 12}, but this {sd.id} has {'b' * 12}"),
         (sd, replace(pair, positive=wide, negative=wide), "", f"clip_l is 48 wide, model {sd.id} needs 32"),
         (sd, replace(pair, positive=many), "", "23 vectors do not fit into the 24 positions of clip_l"),
-        (sdxl, replace(output_pair(sdxl), positive={"embeds": torch.zeros(4, 32)}, negative={"embeds": torch.zeros(4, 32)}),
-         "", "embeds is 32 wide"),
+        (sdxl, replace(output_pair(sdxl), positive=narrow, negative=narrow), "", "embeds is 32 wide"),
     ]  # fmt: skip
     for backbone, dual, model_hash, text in cases:
         with pytest.raises(ModelError) as caught:

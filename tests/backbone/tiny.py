@@ -5,11 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers import UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-WORDS = "a photo of the cat dog image sharp clean dirty blurry red green lake stone house".split()
+WORDS = [
+    "a",
+    "photo",
+    "of",
+    "the",
+    "cat",
+    "dog",
+    "image",
+    "sharp",
+    "clean",
+    "dirty",
+    "blurry",
+    "red",
+    "green",
+    "lake",
+    "stone",
+    "house",
+]
 LENGTH = 24
 WIDTH = 32
 
@@ -130,7 +152,9 @@ def sdxl(force_zeros: bool = True) -> StableDiffusionXLPipeline:
     )
 
 
-def saved(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Path, **options: str) -> Path:
+def saved(
+    pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Path, **options: str
+) -> Path:
     pipeline.save_pretrained(folder, **options)
     return folder
 
@@ -140,4 +164,7 @@ def lora(unet: UNet2DConditionModel, seed: int = 5) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
     rows, columns = unet.mid_block.attentions[0].transformer_blocks[0].attn2.to_k.weight.shape
     name = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
-    return {f"{name}.lora_A.weight": torch.randn(2, columns) * 0.3, f"{name}.lora_B.weight": torch.randn(rows, 2)}
+    return {
+        f"{name}.lora_A.weight": torch.randn(2, columns) * 0.3,
+        f"{name}.lora_B.weight": torch.randn(rows, 2),
+    }

@@ -79,7 +79,9 @@ def test_every_crash_point_of_an_all_rejected_run(tmp_path):
 
 def test_every_crash_point_of_growing_a_finished_shard(tmp_path):
     one = {**SMALL, "prompts": 6, "sizes": [[8, 8]], "reject": "none"}
-    survive_every_crash(tmp_path, [{**one, "limit": 2}], {**one, "limit": 4}, [{**one, "limit": 1}, one])  # smaller, then all
+    survive_every_crash(
+        tmp_path, [{**one, "limit": 2}], {**one, "limit": 4}, [{**one, "limit": 1}, one]
+    )  # smaller, then all
 
 
 def test_a_finished_run_leaves_no_scratch_files(tmp_path):

@@ -118,7 +118,9 @@ class Launch:
         folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
-            raise ConfigError(f"{folder}: {human_bytes(room)} free, a batch needs about {human_bytes(batch)}; free some space or use run=...")
+            raise ConfigError(
+                f"{folder}: {human_bytes(room)} free, a batch needs about {human_bytes(batch)}; free some space or use run=..."
+            )
 
     def existing_folder(self) -> Path:
         """The run directory, or the nearest folder above it that exists."""
@@ -130,7 +132,9 @@ class Launch:
 
     def open(self) -> Run:
         """Create or resume the run directory."""
-        columns = {**BASE_COLUMNS, **{name: kind for gate in self.gates for name, kind in gate.columns.items()}}
+        columns = dict(BASE_COLUMNS)
+        for gate in self.gates:
+            columns |= gate.columns
         meaning = self.config.meaning()
         meaning["prompts"] = [file.sha256 for file in self.prompts.files]
         meaning["dual"] = self.dual and self.dual.sha256

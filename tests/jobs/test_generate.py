@@ -1,0 +1,224 @@
+"""The main job on the embedded model: real processes, real launchers, real kills."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import TESTS, published
+from PIL import Image
+
+from genir.config.base import load
+from genir.config.generate import Generate
+from genir.errors import ConfigError, GenirError, ModelError, PlanError, PromptError
+from genir.jobs.generate import generate
+from genir.jobs.generate.dry_run import dry_run
+from genir.jobs.status import status
+
+SMALL = ["size=[64,64]", "steps=2", "batch=2", "shard_size=4", "gates.quality={piqe: {}}", "device=cpu"]
+CONFIG = "configs/generate_embedded.yaml"
+
+
+def config(run, *overrides):
+    return load(Generate, CONFIG, [*SMALL, f"run={run}", *overrides])
+
+
+def command(run, *overrides):
+    return ["-m", "genir", "generate", CONFIG, *SMALL, f"run={run}", *overrides]
+
+
+def environment(**more):
+    return {**os.environ, "PYTHONPATH": str(TESTS.parent), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **more}
+
+
+def start(run, *overrides, launcher=(), **more):
+    return subprocess.Popen(
+        [sys.executable, *launcher, *command(run, *overrides)],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*processes):
+    outputs = [process.communicate(timeout=150)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), outputs
+    return outputs
+
+
+def rows(run):
+    return [row for path in sorted((run / "image").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Twelve images by one worker; also used by the tests that only read."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    finish(start(run, "limit=12"))
+    return run
+
+
+def test_a_run_is_readable_by_others(alone):
+    assert sorted(path.name for path in alone.iterdir()) == [
+        "config.yaml",
+        "env.json",
+        "goal.json",
+        "image",
+        "logs",
+        "plan.json",
+        "preview.png",
+        "stats",
+    ]
+    table = rows(alone)
+    assert [row["key"] for row in table] == [f"{number:09d}" for number in range(12)]
+    kept = {row["key"]: row for row in table if row["verdict"] == "kept"}
+    assert kept
+    seen = set()
+    for path in sorted((alone / "image").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            content = {info.name: tar.extractfile(info).read() for info in tar}
+        for name, data in content.items():
+            key, suffix = name.split(".")
+            seen.add(key)
+            if suffix == "png":
+                picture = Image.open(io.BytesIO(data))
+                assert picture.size == (64, 64)
+                assert "trainedAlgorithmicMedia" in picture.text["XML:com.adobe.xmp"]
+            elif suffix == "json":
+                facts = json.loads(data)
+                assert facts["synthetic"] is True
+                assert facts["pixels_sha256"] == kept[key]["pixels_sha256"]
+                assert facts["steps"] == 2
+            else:
+                assert data.decode() == kept[key]["prompt"]
+    assert seen == set(kept)
+
+
+def test_torchrun_with_two_workers_gives_the_same_bytes(alone, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    finish(start(tmp_path / "run", "limit=12", launcher=launcher, ACCELERATE_USE_CPU="1"))
+    assert published(tmp_path / "run") == published(alone)
+    stats = [json.loads(path.read_bytes()) for path in (tmp_path / "run" / "stats").iterdir()]
+    assert sorted(fact["rank"] for fact in stats) == [0, 1]
+
+
+def test_three_workers_killed_and_resumed_give_the_same_bytes(alone, tmp_path):
+    run = tmp_path / "run"
+    workers = [start(run, "limit=12") for _ in range(3)]
+    while not any(path.stat().st_size for path in (run / "image").glob("*.journal")):
+        time.sleep(0.05)
+        assert any(worker.poll() is None for worker in workers)
+    for worker, number in zip(workers, (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM), strict=True):
+        worker.send_signal(number)
+    for worker in workers:
+        worker.communicate(timeout=60)
+    assert workers[2].returncode in (75, -signal.SIGTERM)  # the latter before Python could listen
+    assert status(str(run))[0] == 75
+    finish(start(run, "limit=12"))
+    assert status(str(run))[0] == 0
+    assert published(run) == published(alone)
+
+
+def test_growth_in_this_process_gives_the_same_bytes(alone, tmp_path):
+    run = tmp_path / "run"
+    for limit in (1, 7, 12):
+        assert generate(config(run, f"limit={limit}")) == 0
+    assert published(run) == published(alone)
+
+
+def test_score_only_keeps_everything(tmp_path):
+    harsh = "gates.quality={piqe: {max: 0}}"
+    assert generate(config(tmp_path / "strict", harsh, "limit=4")) == 0
+    assert {row["reason"] for row in rows(tmp_path / "strict")} == {"quality.piqe"}
+    assert generate(config(tmp_path / "open", "gates=score_only", "limit=4")) == 0
+    assert {row["verdict"] for row in rows(tmp_path / "open")} == {"kept"}
+    assert all(row["face_score"] is not None for row in rows(tmp_path / "open"))
+
+
+def test_the_guard_stops_a_run_that_keeps_nothing(tmp_path):
+    with pytest.raises(PlanError, match=r"only 0 of 4 images were kept.*quality\.piqe 4.*guard\.min_keep=0"):
+        generate(config(tmp_path / "run", "gates.quality={piqe: {max: 0}}", "guard.after=4"))
+    assert status(str(tmp_path / "run"))[0] == 75
+
+
+def test_an_exhausted_target_is_an_error_with_the_numbers(tmp_path):
+    with pytest.raises(PlanError, match=r"exhausted: \d of 4 images kept, target\.kept is 9"):
+        generate(config(tmp_path / "run", "limit=4", "target.kept=9"))
+    assert generate(config(tmp_path / "run", "target.kept=6")) == 0
+    assert sum(row["verdict"] == "kept" for row in rows(tmp_path / "run")) >= 6
+
+
+def test_a_prompt_that_breaks_the_text_encoder_is_a_row(tmp_path, monkeypatch):
+    from genir.backbone.model import Backbone
+
+    encode = Backbone.encode_positive
+
+    def poisoned(self, texts):
+        if any("poison" in text for text in texts):
+            raise ValueError("cannot encode this")
+        return encode(self, texts)
+
+    monkeypatch.setattr(Backbone, "encode_positive", poisoned)
+    bank = tmp_path / "bank.txt"
+    bank.write_text("a lake\npoison\na rock\na forest\n")
+    assert generate(config(tmp_path / "run", f"prompts={bank}")) == 0
+    table = rows(tmp_path / "run")
+    assert [row["verdict"] for row in table][1] == "error"
+    assert (table[1]["reason"], table[1]["error"]) == ("error:ValueError", "ValueError: cannot encode this")
+    assert [row["batch_executed"] for row in table] == [1, None, None, None]
+    assert table[0]["verdict"] != "error"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "text"),
+    [
+        (["size=[100,64]"], ConfigError, "size [100, 64]: the model needs multiples of 8 pixels"),
+        (["dual=nowhere.safetensors"], ModelError, "nowhere.safetensors"),
+        (["model=/nowhere/sdxl"], ModelError, "/nowhere/sdxl"),
+        (["prompts=nowhere.jsonl"], PromptError, "nowhere.jsonl: no such prompt file"),
+        (["gates.quality={niqe_96: {max: 9}}"], GenirError, "niqe_96"),
+        (["device=cuda:9"], ConfigError, "device 'cuda:9' cannot be used here"),
+        (["model.scheduler=Eulerr"], ModelError, "Euler"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_a_run_exists(tmp_path, overrides, error, text):
+    with pytest.raises(error) as caught:
+        generate(config(tmp_path / "run", *overrides))
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bad_prompt_line_is_named_before_a_run_exists(tmp_path):
+    bank = tmp_path / "bank.jsonl"
+    bank.write_bytes(b'{"prompt": "a lake"}\n\n{"prompt": 3}\n')
+    with pytest.raises(PromptError, match='bank.jsonl line 3: no "prompt"'):
+        generate(config(tmp_path / "run", f"prompts={bank}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_threshold_is_another_run_and_says_where_the_scores_are(alone):
+    with pytest.raises(PlanError, match=r"gates\.face\.threshold: 0\.3 -> 0\.5; every score is in .*parquet"):
+        generate(config(alone, "gates.face.threshold=0.5"))
+
+
+def test_another_prompt_file_is_another_run(alone, tmp_path):
+    bank = tmp_path / "bank.txt"
+    bank.write_text("a lake\n")
+    with pytest.raises(PlanError, match=r"prompts\b.*->"):
+        generate(config(alone, f"prompts={bank}"))
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    lines = "\n".join(dry_run(config(tmp_path / "run", "replicas=3")))
+    assert "tasks      1500 of 1500, batches of 2, 64x64 pixels, 2 steps" in lines
+    assert "shards     375 of 4 tasks" in lines
+    assert "of 500 prompts are longer than the text encoder reads" in lines
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,53 @@
+import pytest
+import torch
+from held_out import to_NCHW
+
+from genir.metrics.gray import gray
+from genir.metrics.mscn import mscn, tiles
+from genir.metrics.nss import fit_aggd, patch_features
+
+
+@pytest.mark.parametrize("alpha", [0.8, 1.0, 2.0, 4.0])
+def test_aggd_recovers_shape_and_widths(alpha):
+    # |x|^alpha of a generalised Gaussian of width 1 is gamma-distributed with shape 1 / alpha.
+    torch.manual_seed(0)
+    shape = torch.tensor(1 / alpha, dtype=torch.float64)
+    size = (
+        torch.distributions.Gamma(shape, torch.tensor(1.0, dtype=torch.float64)).sample((400_000,)) ** shape
+    )
+    # The side of a sample is drawn in proportion to its width, as in the AGGD.
+    left, right = 0.5, 1.5
+    sign = torch.rand(size.shape) < left / (left + right)
+    values = torch.where(sign, -left * size, right * size)
+    fitted_alpha, fitted_left, fitted_right, mean = fit_aggd(values[None, None])
+    assert fitted_alpha.item() == pytest.approx(alpha, rel=0.03)
+    assert fitted_left.item() == pytest.approx(left, rel=0.03)
+    assert fitted_right.item() == pytest.approx(right, rel=0.03)
+    assert mean.item() == pytest.approx(values.mean().item(), rel=0.03)
+
+
+def test_mscn_of_a_photograph_is_close_to_unit_contrast(photographs):
+    coefficients, deviation = mscn(gray(to_NCHW([photographs["coffee"]]), "x"))
+    assert abs(coefficients.mean()) < 0.05
+    assert 0.3 < coefficients.std() < 1.2
+    assert deviation.min() >= 0
+
+
+def test_mscn_of_a_bright_flat_image_is_zero():
+    coefficients, deviation = mscn(torch.full((1, 40, 40), 255.0, dtype=torch.float64))
+    assert coefficients.abs().max() < 1e-9
+    assert deviation.max() < 1e-5
+
+
+def test_tiles_are_whole_and_in_reading_order():
+    tiled = tiles(torch.arange(5 * 7).view(1, 5, 7), 2)
+    assert tiled.shape == (1, 6, 2, 2)
+    assert tiled[0, 0].tolist() == [[0, 1], [7, 8]]
+    assert tiled[0, 4].tolist() == [[16, 17], [23, 24]]
+
+
+def test_features_of_constants_are_finite(constants_NCHW):
+    features, sharpness = patch_features(gray(constants_NCHW, "x"), 32)
+    assert features.shape == (6, 16, 36)
+    assert features.isfinite().all()
+    assert sharpness[:4].max() < 1e-5

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genir import embedded
+from genir.backbone import tokenizers
+from genir.backbone.guidance import Guidance
+from genir.backbone.load import load
+from genir.backbone.model import Backbone
+
+PROMPTS = ["a photo of a red sunset over a dark lake", "a photo of fresh green grass"]
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    torch.set_num_threads(1)
+    return load("embedded")
+
+
+@pytest.fixture(scope="module")
+def images(backbone: Backbone) -> np.ndarray:
+    return generated(backbone, PROMPTS)
+
+
+def generated(backbone: Backbone, prompts: list[str]) -> np.ndarray:
+    pixels_NCHW, nonfinite = backbone.generate(
+        backbone.encode_positive(prompts),
+        backbone.encode_negative("", len(prompts)),
+        size_HW=backbone.default_size,
+        seeds=[3, 4],
+        steps=20,
+        guidance=Guidance(3.0),
+    )
+    assert not any(nonfinite)
+    return pixels_NCHW.numpy()
+
+
+def test_importing_it_imports_no_torch() -> None:
+    code = "import sys, genir.embedded as e; print(e.folder().is_dir(), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_the_index_names_the_autoencoder_that_is_loaded(backbone: Backbone) -> None:
+    index = json.loads((embedded.folder() / "model_index.json").read_text())
+    module, name = index["vae"]
+    assert (embedded.folder() / "vae" / f"{module}.py").is_file()
+    assert embedded.autoencoder_class().__name__ == name
+    assert type(backbone.vae) is embedded.autoencoder_class()
+
+
+def test_what_it_is(backbone: Backbone) -> None:
+    assert (backbone.family, backbone.default_size, backbone.size_multiple) == ("sd", (128, 128), 8)
+    assert backbone.prediction_type == "v_prediction"
+    assert backbone.licence == "mixed-per-picture"
+
+
+def test_two_calls_give_the_same_bytes(backbone: Backbone, images: np.ndarray) -> None:
+    assert images.shape == (2, 3, 128, 128)
+    assert np.array_equal(images, generated(backbone, PROMPTS))
+
+
+def test_the_picture_follows_the_prompt_and_is_no_noise(images: np.ndarray) -> None:
+    sunset, grass = images.astype(float)
+    assert grass[1].mean() > grass[0].mean() + 20
+    assert grass[1].mean() > grass[2].mean() + 20
+    assert sunset[2].mean() > sunset[1].mean()
+    for image in (sunset, grass):
+        gray = image.mean(axis=0)
+        assert gray.std() > 10
+        # Neighbours of white noise are not correlated
+        assert np.corrcoef(gray[:, 1:].ravel(), gray[:, :-1].ravel())[0, 1] > 0.8
+
+
+def test_its_autoencoder_keeps_a_picture(backbone: Backbone, images: np.ndarray) -> None:
+    from genir.backbone.latents import decode
+
+    pixels_NCHW = torch.from_numpy(images)
+    latents = backbone.encode_images(pixels_NCHW, seeds=[0, 0])
+    assert latents.shape == (2, 8, 16, 16)
+    with torch.no_grad():
+        again, _ = decode(backbone.vae, latents)
+    assert (again.float() - pixels_NCHW.float()).abs().mean() < 4
+
+
+def test_its_tokenizer_alone() -> None:
+    assert tokenizers.load("embedded").truncated([PROMPTS[0], "red lake " * 40], None) == [False, True]
+
+
+def test_the_package_holds_nothing_else() -> None:
+    folder = Path(embedded.__file__).parent
+    size = sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
+    assert size < 24_000_000
