@@ -54,7 +54,12 @@ def test_a_broken_link_is_found(tmp_path, monkeypatch):
         "[a](there.md) [b](there.md#one-two-three) ![c](none.png) [d](there.md#four) [e](https://x.org/no) [f](#top)\n"
         "`[g](none.md)` [h](/etc/passwd)\n```\n[i](none.md)\n```\n[j]: none.txt\n# Top\n"
     )
-    assert [line.partition(":")[0] for line in broken(document)] == ["none.png", "there.md#four", "/etc/passwd", "none.txt"]
+    assert [line.partition(":")[0] for line in broken(document)] == [
+        "none.png",
+        "there.md#four",
+        "/etc/passwd",
+        "none.txt",
+    ]
 
 
 def test_the_change_log_begins_with_this_version():

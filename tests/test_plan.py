@@ -29,15 +29,15 @@ def make(prompts=25, seed=0, replicas=3, sizes=SIZES, batch=4, shard_size=10):
 
 
 PLANS = [
-    dict(sizes=ONE_SIZE),
-    dict(sizes=SIZES),
-    dict(sizes=SIZES, batch=1),
-    dict(sizes=SIZES, batch=100),
-    dict(sizes=ONE_SIZE, batch=3, shard_size=7),
-    dict(prompts=1, replicas=1),
-    dict(prompts=5, replicas=5, shard_size=25),
-    dict(prompts=5, replicas=7, shard_size=12),
-    dict(prompts=3, replicas=40, shard_size=100),
+    {"sizes": ONE_SIZE},
+    {"sizes": SIZES},
+    {"sizes": SIZES, "batch": 1},
+    {"sizes": SIZES, "batch": 100},
+    {"sizes": ONE_SIZE, "batch": 3, "shard_size": 7},
+    {"prompts": 1, "replicas": 1},
+    {"prompts": 5, "replicas": 5, "shard_size": 25},
+    {"prompts": 5, "replicas": 7, "shard_size": 12},
+    {"prompts": 3, "replicas": 40, "shard_size": 100},
 ]
 
 

@@ -3,6 +3,7 @@
 import gc
 import logging
 import weakref
+from typing import ClassVar
 
 import pytest
 import torch
@@ -91,7 +92,7 @@ def test_samples_come_in_the_order_of_the_tasks():
 
 def test_the_model_is_asked_for_each_batch_once_with_prompts_seeds_and_settings():
     backbone, stop = FakeBackbone(), lambda: False
-    list(sample(batched(["a", "b", "c"], 2), backbone, SETTINGS, stop))  # type: ignore[arg-type]
+    list(sample(batched(["a", "b", "c"], 2), backbone, SETTINGS, stop))
     assert backbone.calls == [[("a", 10), ("b", 11)], [("c", 12)]]
     assert backbone.asked == {"steps": 7, "guidance": SETTINGS.guidance, "micro": SETTINGS.micro, "should_stop": stop}
 
@@ -131,7 +132,7 @@ def test_a_failed_batch_is_out_of_memory_before_its_halves_are_tried():
         pass
 
     class Greedy(FakeBackbone):
-        alive: list[weakref.ref[Heavy]] = []
+        alive: ClassVar[list[weakref.ref[Heavy]]] = []
 
         def generate(self, *arguments, seeds, **options):
             gc.collect()
@@ -181,10 +182,9 @@ def test_eight_failures_in_a_row_are_the_devices_fault_and_none_of_them_is_hande
     texts = ["a"] * 5 + ["poison"] * MAX_FAILURES_IN_A_ROW + ["a"] * 5
     made = []
     with pytest.raises(ModelError) as caught:
-        for samples in sample(batched(texts, size), FakeBackbone(), SETTINGS, lambda: False):  # type: ignore[arg-type]
-            made += samples
+        made.extend(sample(batched(texts, size), FakeBackbone(), SETTINGS, lambda: False))
     assert str(caught.value).startswith("8 images in a row failed, the last with ValueError: bad token in here; ")
-    assert [one.error for one in made] == [""] * (5 // size * size)
+    assert [one.error for samples in made for one in samples] == [""] * (5 // size * size)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 8, 20])
@@ -214,9 +214,8 @@ def test_a_device_that_runs_out_of_memory_is_not_a_broken_device():
 def test_a_stop_gives_up_the_batch_in_flight_only():
     backbone, made = FakeBackbone(), []
     with pytest.raises(Stopped):
-        for samples in sample(batched("abcdef", 2), backbone, SETTINGS, lambda: len(backbone.calls) > 2):  # type: ignore[arg-type]
-            made += samples
-    assert [one.task.prompt.text for one in made] == list("abcd")
+        made.extend(sample(batched("abcdef", 2), backbone, SETTINGS, lambda: len(backbone.calls) > 2))
+    assert [one.task.prompt.text for samples in made for one in samples] == list("abcd")
 
 
 def test_batches_are_taken_one_at_a_time():
@@ -227,6 +226,6 @@ def test_batches_are_taken_one_at_a_time():
             taken.append(batch)
             yield batch
 
-    samples = sample(lazy(), FakeBackbone(), SETTINGS, lambda: False)  # type: ignore[arg-type]
+    samples = sample(lazy(), FakeBackbone(), SETTINGS, lambda: False)
     next(samples)
     assert len(taken) == 1

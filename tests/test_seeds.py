@@ -14,7 +14,7 @@ def test_seeds_are_distinct_and_in_range():
         derive(run, f"{key:09d}", purpose) for run in range(20) for key in range(200) for purpose in ("noise", "size")
     }
     assert len(seeds) == 20 * 200 * 2
-    assert 0 <= min(seeds)
+    assert min(seeds) >= 0
     assert max(seeds) < 2**63
 
 

@@ -109,7 +109,12 @@ def test_our_own_detector_finds_a_face_only_where_it_is_not_the_reason():
 
 
 def test_only_a_face_as_the_reason_is_pixelated_and_other_rejects_are_not():
-    for reason, is_hidden in [("face", True), ("face.large", True), ("quality.piqe", False), ("signal.nonfinite", False)]:
+    for reason, is_hidden in [
+        ("face", True),
+        ("face.large", True),
+        ("quality.piqe", False),
+        ("signal.nonfinite", False),
+    ]:
         seen = picture(drawn([Tile("1", "rejected", reason, checkers())]))
         assert np.array_equal(seen, checkers().transpose(1, 2, 0)) != is_hidden
 

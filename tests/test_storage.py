@@ -21,7 +21,12 @@ ROOT = Path(__file__).parents[1]
 def child(code, *arguments):
     """A Python process with `storage` imported; it is killed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys, os\nfrom pathlib import Path\nfrom genir import storage\n" + code, *arguments],
+        [
+            sys.executable,
+            "-c",
+            "import sys, os\nfrom pathlib import Path\nfrom genir import storage\n" + code,
+            *arguments,
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -74,13 +79,12 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, cha
 
 def test_the_data_are_safe_before_the_name_is(tmp_path, monkeypatch):
     calls = []
+
+    def counted(name, real):
+        return lambda *arguments: (calls.append(name), real(*arguments))[1]
+
     for name in ("write", "fsync", "replace", "link", "unlink"):
-
-        def counted(*arguments, name=name, real=getattr(os, name)):
-            calls.append(name)
-            return real(*arguments)
-
-        monkeypatch.setattr(storage.os, name, counted)
+        monkeypatch.setattr(storage.os, name, counted(name, getattr(os, name)))
     storage.write(tmp_path / "a", b"1")
     assert calls == ["write", "fsync", "replace", "fsync"]
     calls.clear()
@@ -273,7 +277,9 @@ def test_faults_that_a_user_can_mend_are_one_line(number):
     assert isinstance(caught.value.__cause__, OSError)
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), FileNotFoundError(2, "x"), ValueError("x")])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "Input/output error"), FileNotFoundError(2, "x"), ValueError("x")]
+)
 def test_other_faults_are_bugs_and_stay_what_they_are(error):
     with pytest.raises(type(error)) as caught, storage.explained(Path("outputs/a")):
         raise error
