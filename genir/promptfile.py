@@ -216,6 +216,7 @@ class ParquetPrompts:
             self._ends.append(self._ends[-1] + meta.row_group(group).num_rows)
 
     def read(self, start: int, stop: int) -> Iterator[Prompt]:
+        """Prompts start .. stop - 1; raises PromptError at a record that cannot be used."""
         import pyarrow.parquet as pq
 
         if start >= stop:

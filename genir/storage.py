@@ -157,7 +157,7 @@ def try_lock(path: Path) -> int | None:
 
 def _has_name(fd: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116
+        return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
         return False
 

@@ -32,7 +32,9 @@ def txt(prompts):
 
 
 def parquet(path, prompts, row_group_size=None, **columns):
-    table = pa.table({"prompt": [p.text for p in prompts], "category": [p.category or None for p in prompts], **columns})
+    table = pa.table(
+        {"prompt": [p.text for p in prompts], "category": [p.category or None for p in prompts], **columns}
+    )
     pq.write_table(table, path, row_group_size=row_group_size)
     return str(path)
 
@@ -108,7 +110,9 @@ def test_space_around_values_is_no_part_of_them(write):
     assert everything(write("p.jsonl", '{"prompt": " a boat\\t", "category": " sea "}')) == [Prompt("a boat", "sea")]
 
 
-@pytest.mark.parametrize("text", ["a\u00a0boat", "渔船\u3000在海上", "a \u200bboat", "👩‍🌾 farm", "\U0001fae8 new emoji"])
+@pytest.mark.parametrize(
+    "text", ["a\u00a0boat", "渔船\u3000在海上", "a \u200bboat", "👩‍🌾 farm", "\U0001fae8 new emoji"]
+)
 def test_unusual_but_harmless_characters_stay(write, text):
     assert everything(write("p.txt", text)) == [Prompt(text)]
 

@@ -25,7 +25,9 @@ class GuidanceConfig(Strict):
     start: float = Field(
         default=0.0, ge=0.0, le=1.0, description="guidance begins here; before it the negative pass is skipped"
     )
-    end: float = Field(default=1.0, ge=0.0, le=1.0, description="guidance ends here; after it the negative pass is skipped")
+    end: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="guidance ends here; after it the negative pass is skipped"
+    )
     delay: float = Field(default=0.0, ge=0.0, le=1.0, description="until here the negative is the plain empty prompt")
 
     @model_validator(mode="after")
@@ -51,10 +53,14 @@ class SignalGate(Strict):
 
     min_entropy: float | None = Field(default=None, ge=0, le=8, description="bits of the gray histogram")
     min_laplacian: float | None = Field(default=None, ge=0, description="variance of the Laplacian of gray: blur below")
-    max_laplacian: float | None = Field(default=None, ge=0, description="variance of the Laplacian of gray: noise above")
+    max_laplacian: float | None = Field(
+        default=None, ge=0, description="variance of the Laplacian of gray: noise above"
+    )
     max_flat: float | None = Field(default=None, ge=0, le=1, description="share of flat patches")
     max_blockiness: float | None = Field(default=None, ge=0, description="8 x 8 block edges, as a codec leaves them")
-    min_std: float | None = Field(default=None, ge=0, description="standard deviation of gray: black or one flat colour below")
+    min_std: float | None = Field(
+        default=None, ge=0, description="standard deviation of gray: black or one flat colour below"
+    )
     max_clipped: float | None = Field(default=None, ge=0, le=1, description="share of pure black or white pixels")
 
     @model_validator(mode="after")
@@ -81,7 +87,9 @@ class FaceGate(Strict):
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         default=(1.0,), min_length=1, description="[1, 2] also looks at the image enlarged twice (strict)"
     )
-    long_side: int | None = Field(default=None, ge=64, description="look at images reduced to this long side; null: native")
+    long_side: int | None = Field(
+        default=None, ge=64, description="look at images reduced to this long side; null: native"
+    )
 
 
 class Bound(Strict):
@@ -99,7 +107,9 @@ class Bound(Strict):
 class Gates(Strict):
     """Every gate scores every image; null leaves a gate out."""
 
-    score_only: bool = Field(default=False, description="score everything, reject nothing; also written `gates: score_only`")
+    score_only: bool = Field(
+        default=False, description="score everything, reject nothing; also written `gates: score_only`"
+    )
     face: FaceGate | None = FaceGate()
     signal: SignalGate | None = SignalGate(min_std=4.0)
     quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
@@ -138,7 +148,9 @@ class Target(Strict):
 class Guard(Strict):
     """Stop a run that keeps almost nothing."""
 
-    min_keep: float = Field(default=0.02, ge=0, le=1, description="smallest share of kept images; 0 switches the guard off")
+    min_keep: float = Field(
+        default=0.02, ge=0, le=1, description="smallest share of kept images; 0 switches the guard off"
+    )
     after: int = Field(default=200, ge=1, description="judge after this many images of a worker")
 
 
@@ -183,7 +195,9 @@ class Generate(Strict):
     shard_size: int = Field(default=128, ge=1, le=100_000, description="tasks a shard")
     limit: int | None = Field(default=None, ge=1, description="only the first tasks, rounded up to a batch; may grow")
     target: Target = Target()
-    gates: Annotated[Gates, BeforeValidator(_as_gates)] = Field(default=Gates(), description="or score_only: reject nothing")
+    gates: Annotated[Gates, BeforeValidator(_as_gates)] = Field(
+        default=Gates(), description="or score_only: reject nothing"
+    )
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()
     guard: Guard = Guard()

@@ -50,7 +50,9 @@ class Model(Strict):
     scheduler: Annotated[Scheduler | None, BeforeValidator(_as_name)] = Field(
         default=None, description="another scheduler, by name or with options; null: the model's own"
     )
-    loras: tuple[Annotated[Lora, BeforeValidator(_as_id)], ...] = Field(default=(), description="LoRAs, fused in this order")
+    loras: tuple[Annotated[Lora, BeforeValidator(_as_id)], ...] = Field(
+        default=(), description="LoRAs, fused in this order"
+    )
     attention: Literal["auto", "sdpa", "xformers"] = Field(
         default="auto", description="attention kernels; xformers only on CUDA, else PyTorch SDPA"
     )

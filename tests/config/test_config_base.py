@@ -30,7 +30,7 @@ class Outer(Strict):
     inner: Inner = Inner()
     other: Inner | None = None
     many: tuple[Inner, ...] = ()
-    by_name: dict[Literal["x", "y"], Inner] = {}
+    by_name: dict[Literal["x", "y"], Inner] = Field(default={})
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_mistake_is_one_exact_line(read, text, overrides, message):
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.yaml: no such config file; genir's own are configs/"):
         load(Outer, tmp_path / "none.yaml")
-    with pytest.raises(ConfigError, match="cannot be read: .*directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read: .*directory"):
         load(Outer, tmp_path)
     latin = tmp_path / "latin.yaml"
     latin.write_bytes("name: \xe4".encode("latin-1"))
@@ -155,7 +155,9 @@ def test_a_file_that_cannot_be_read(tmp_path):
         load(Outer, latin)
 
 
-@pytest.mark.parametrize("config", sorted(Path(__file__).parents[2].glob("configs/generate_*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "config", sorted(Path(__file__).parents[2].glob("configs/generate_*.yaml")), ids=lambda p: p.name
+)
 def test_the_configs_that_travel_with_genir_load(config):
     assert isinstance(load(Generate, config), Generate)
 

@@ -135,8 +135,15 @@ def test_short_forms():
     config = load(
         Generate,
         None,
-        ["model=some/model", "model.dtype=bfloat16", "model.scheduler=DDIMScheduler", "model.scheduler.rescale=true"]
-        + ["model.loras=[a.safetensors, {id: b, weight: 0.5}]", "prompts=mine.txt", "gates=score_only"],
+        [
+            "model=some/model",
+            "model.dtype=bfloat16",
+            "model.scheduler=DDIMScheduler",
+            "model.scheduler.rescale=true",
+            "model.loras=[a.safetensors, {id: b, weight: 0.5}]",
+            "prompts=mine.txt",
+            "gates=score_only",
+        ],
     )
     assert config.model == Model(
         id="some/model",
