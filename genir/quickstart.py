@@ -163,7 +163,7 @@ def _tiles(root: Path) -> Iterator[Tile]:
             stored = root / "rejects" / files.name / f"{row['key']}.png"
             data = kept.get(f"{row['key']}.png") or (stored.read_bytes() if stored.exists() else None)
             pixels_CHW = None if data is None else images.decode(data)
-            yield Tile(f"{int(row['key'])} {row['category']}", row["verdict"], row["reason"], pixels_CHW)
+            yield Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW)
 
 
 def _table(root: Path, bare: tuple[float, float]) -> list[str]:

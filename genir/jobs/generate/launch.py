@@ -190,8 +190,8 @@ def _previewed(path: Path, batches: Iterable[list[Sample]]) -> Iterator[list[Sam
 def tile(sample: Sample) -> Tile:
     """A judged sample as a picture of a sheet."""
     assert sample.verdict is not None
-    label = f"{int(sample.task.key)} {sample.task.prompt.category}"
-    return Tile(label, sample.verdict.verdict, sample.verdict.reason, sample.pixels_CHW)
+    task, verdict = sample.task, sample.verdict
+    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, sample.pixels_CHW)
 
 
 def _device_name(device: torch.device) -> str:
