@@ -7,11 +7,11 @@ face gate first, so that the reason of an image with a face always says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from genir.detectors.faces import FaceDetector
-from genir.metrics.niqe import load_model, niqe
+from genir.detectors import faces
+from genir.metrics.niqe import load_model, niqe, weights_sha256
 from genir.metrics.piqe import piqe
 from genir.metrics.signal import CHECKS, signal
 from genir.records import Columns, Sample, Score, Verdict
@@ -33,11 +33,13 @@ class Gate:
     score: Callable[[Tensor], list[Scores]]
     fails: Callable[[Scores], str]
     """The failing check ("face", "signal.entropy"), or the empty string."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the weight files that decide the scores."""
 
 
 def face_gate(threshold: float, scales: Sequence[float], long_side: int | None, device: torch.device) -> Gate:
     """CenterFace: rejects an image whose best score, over all `scales`, reaches `threshold` (0..1)."""
-    detector = FaceDetector(device, scales=tuple(scales), long_side=long_side)
+    detector = faces.FaceDetector(device, scales=tuple(scales), long_side=long_side)
 
     def score(images_NCHW: Tensor) -> list[Scores]:
         found = detector.detect(images_NCHW)
@@ -47,7 +49,8 @@ def face_gate(threshold: float, scales: Sequence[float], long_side: int | None, 
         best = scores["face_score"]
         return "" if best is not None and best < threshold else "face"  # NaN too: what was not assessed is not kept
 
-    return Gate({"face_score": "float", "face_count": "int", "face_area": "float"}, score, fails)
+    columns: Columns = {"face_score": "float", "face_count": "int", "face_area": "float"}
+    return Gate(columns, score, fails, {"centerface": faces.weights_sha256()})
 
 
 def signal_gate(bounds: Bounds) -> Gate:
@@ -59,12 +62,11 @@ def signal_gate(bounds: Bounds) -> Gate:
     return Gate({f"signal_{name}": "float" for name in CHECKS}, score, _bounded("signal", bounds))
 
 
-def quality_gate(bounds: Bounds, device: torch.device) -> Gate:
+def quality_gate(bounds: Bounds) -> Gate:
     """No-reference quality; `bounds` by metric: piqe, niqe_32, niqe_96 (all: lower is better)."""
     models = {name: load_model(name) for name in bounds if name.startswith("niqe")}
 
     def score(images_NCHW: Tensor) -> list[Scores]:
-        images_NCHW = images_NCHW.to(device)
         return _rows(
             {
                 f"quality_{name}": niqe(images_NCHW, models[name]) if name in models else piqe(images_NCHW)
@@ -72,16 +74,20 @@ def quality_gate(bounds: Bounds, device: torch.device) -> Gate:
             }
         )
 
-    return Gate({f"quality_{name}": "float" for name in bounds}, score, _bounded("quality", bounds))
+    columns: Columns = {f"quality_{name}": "float" for name in bounds}
+    return Gate(columns, score, _bounded("quality", bounds), {name: weights_sha256(name) for name in models})
 
 
-def judge(batches: Iterable[list[Sample]], gates: Sequence[Gate], score_only: bool) -> Iterator[list[Sample]]:
+def judge(
+    batches: Iterable[list[Sample]], gates: Sequence[Gate], score_only: bool, device: torch.device
+) -> Iterator[list[Sample]]:
     """Score every sample with every gate and give each its verdict; failed samples become error rows.
 
     Args:
         batches: samples of one size a batch.
         gates: asked in this order; the first failing check is the reason.
         score_only: keep everything that has pixels.
+        device: where the images are put for the gates.
     """
     import numpy as np
     import torch
@@ -89,7 +95,8 @@ def judge(batches: Iterable[list[Sample]], gates: Sequence[Gate], score_only: bo
     for samples in batches:
         alive = [sample for sample in samples if sample.pixels_CHW is not None]
         if alive:
-            images_NCHW = torch.from_numpy(np.stack([s.pixels_CHW for s in alive if s.pixels_CHW is not None]))
+            pixels = np.stack([sample.pixels_CHW for sample in alive if sample.pixels_CHW is not None])
+            images_NCHW = torch.from_numpy(pixels).to(device)
             for gate in gates:
                 for sample, scores in zip(alive, gate.score(images_NCHW), strict=True):
                     sample.scores |= scores

@@ -38,7 +38,7 @@ def generate(config: Generate) -> int:
             return _end(launch, claims, stop)
     backbone = launch.backbone()
     launch.check(backbone)
-    run = launch.open()
+    run = launch.open(backbone)
     set_goal(run, config.limit, config.target.kept)
     name = worker_name()
     log_to_file(run, name)

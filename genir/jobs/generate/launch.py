@@ -62,6 +62,13 @@ class Launch:
         torch.backends.cudnn.deterministic = True
         return ranks.device(self.config.device, self.worker)
 
+    @property
+    def gate_device(self) -> torch.device:
+        """The gates compute in float64, which of the accelerators only CUDA has."""
+        import torch
+
+        return self.device if self.device.type == "cuda" else torch.device("cpu")
+
     @cached_property
     def dual(self) -> DualPrompt | None:
         """The learned pair, if one is configured."""
@@ -77,11 +84,11 @@ class Launch:
         wanted, gates = self.config.gates, []
         if wanted.face is not None:
             face = wanted.face
-            gates.append(gate.face_gate(face.threshold, face.scales, face.long_side, self.device))
+            gates.append(gate.face_gate(face.threshold, face.scales, face.long_side, self.gate_device))
         if wanted.signal is not None:
             gates.append(gate.signal_gate(wanted.signal.bounds()))
         if wanted.quality:
-            gates.append(gate.quality_gate({n: (b.min, b.max) for n, b in wanted.quality.items()}, self.device))
+            gates.append(gate.quality_gate({name: (b.min, b.max) for name, b in wanted.quality.items()}))
         return gates
 
     def backbone(self) -> Backbone:
@@ -114,7 +121,7 @@ class Launch:
             if height % multiple or width % multiple:
                 raise ConfigError(f"size [{height}, {width}]: the model needs multiples of {multiple} pixels")
             for gate in self.gates:
-                gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8))
+                gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device))
         folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
@@ -129,8 +136,8 @@ class Launch:
         """Estimated bytes of one stored image, by size."""
         return [estimated_bytes(height, width, self.config.image.format) for height, width in self.config.size]
 
-    def open(self) -> Run:
-        """Create or resume the run directory."""
+    def open(self, backbone: Backbone | None = None) -> Run:
+        """Create or resume the run directory; the loaded model, if it is, adds its licence to env.json."""
         columns = dict(BASE_COLUMNS)
         for gate in self.gates:
             columns |= gate.columns
@@ -138,7 +145,10 @@ class Launch:
         meaning["prompts"] = [file.sha256 for file in self.prompts.files]
         meaning["dual"] = self.dual and self.dual.sha256
         meaning["model"]["files"] = self.model_files
+        meaning["gates"]["weights"] = {name: sha for gate in self.gates for name, sha in gate.weights.items()}
         env = {"model": self.config.model.id, "model_files": self.model_files, "device": _device_name(self.device)}
+        if backbone is not None:
+            env |= {"model_licence": backbone.licence, "attention": backbone.attention}
         config = self.config.model_dump(mode="json")
         return open_run(self.root, self.plan, columns, meaning, config, env, self.worker)
 
@@ -170,7 +180,8 @@ class Launch:
         )
 
         def made(shard: int, batches: list[list[Task]]) -> Iterator[list[Sample]]:
-            judged = judge(sample(batches, backbone, settings, stop), self.gates, self.config.gates.score_only)
+            samples = sample(batches, backbone, settings, stop)
+            judged = judge(samples, self.gates, self.config.gates.score_only, self.gate_device)
             return _previewed(run.root / "preview.png", judged) if shard == 0 else judged
 
         return made
