@@ -13,6 +13,7 @@ import ldm
 import pytest
 import tiny
 import torch
+from diffusers import AutoencoderTiny
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from test_files import cached
