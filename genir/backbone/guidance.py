@@ -95,36 +95,46 @@ def denoise(
 
     Every image has one CPU generator with its own seed for the initial noise and for stochastic schedulers,
     so the noise does not depend on the batch. `negative` is needed where a step is guided, `empty` where it
-    is delayed. The positive and negative pass are one doubled batch, negative first, as in diffusers'
-    pipelines.
+    is delayed. Both passes are one doubled batch, negative first, as in diffusers' pipelines.
 
     Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing or
     the scheduler refuses the number of steps.
     """
     device, dtype = positive.embeds_NLD.device, positive.embeds_NLD.dtype
     scheduler = _fresh(scheduler, steps, device)
-    timesteps = scheduler.timesteps
+    total = len(scheduler.timesteps)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     latents_NCHW = noise_like(shape_CHW, generators, device).to(dtype) * scheduler.init_noise_sigma
     extra = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     doubled = {name: side.then(positive) for name, side in (("negative", negative), ("empty", empty)) if side}
-    for step, t in enumerate(timesteps):
+    for step, t in enumerate(scheduler.timesteps):
         if should_stop():
-            raise Stopped(f"asked to stop at denoising step {step} of {len(timesteps)}")
+            raise Stopped(f"asked to stop at denoising step {step} of {total}")
         scaled_NCHW = scheduler.scale_model_input(latents_NCHW, t)
-        if guidance.active(step, len(timesteps)):
-            name = "empty" if guidance.delayed(step, len(timesteps)) else "negative"
-            if name not in doubled:
-                raise ConfigError(
-                    f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing"
-                )
-            output_NCHW = predict(torch.cat([scaled_NCHW, scaled_NCHW]), t, doubled[name])
-            away_NCHW, toward_NCHW = output_NCHW.chunk(2)
-            output_NCHW = away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)
+        if guidance.active(step, total):
+            name = "empty" if guidance.delayed(step, total) else "negative"
+            output_NCHW = _guided(predict, scaled_NCHW, t, doubled.get(name), name, guidance)
         else:
             output_NCHW = predict(scaled_NCHW, t, positive)
         latents_NCHW = scheduler.step(output_NCHW, t, latents_NCHW, return_dict=False, **extra)[0].to(dtype)
     return latents_NCHW
+
+
+def _guided(
+    predict: Predict,
+    scaled_NCHW: Tensor,
+    t: Tensor,
+    inputs: DenoiserInput | None,
+    name: str,
+    guidance: Guidance,
+) -> Tensor:
+    if inputs is None:
+        raise ConfigError(
+            f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing"
+        )
+    output_NCHW = predict(torch.cat([scaled_NCHW, scaled_NCHW]), t, inputs)
+    away_NCHW, toward_NCHW = output_NCHW.chunk(2)
+    return away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)
 
 
 def _fresh(scheduler: Any, steps: int, device: torch.device) -> Any:

@@ -50,24 +50,24 @@ def load(
     vae_found = files.find_vae(vae, variant=variant) if vae else None
     attention_kernels.hide_xformers()
     with quiet():
-        if found.kind == "file":
-            index, parts = components.from_file(found, config, number_type)
-        else:
-            index, parts = components.from_folder(found, variant, number_type, skip_vae=vae_found is not None)
-        if vae_found is not None:
-            parts["vae"] = components.autoencoder(vae_found, variant, number_type)
+        index, parts = _parts(found, config, variant, number_type, vae_found)
         family = files.FAMILIES[index["_class_name"]]
         if scheduler:
             parts["scheduler"] = schedulers.named(parts["scheduler"], scheduler)
         for weight, path in lora_files:
             lora.fuse(components.pipeline(family, parts), path, weight, str(path))
         _settle(id, family, parts, target)
-        adapter = StableDiffusionXL(parts["unet"]) if family == "sdxl" else StableDiffusion(parts["unet"])
         kernel = attention_kernels.use(parts["unet"], attention, target)
+    return _backbone(found, family, index, parts, kernel)
+
+
+def _backbone(
+    found: Found, family: str, index: components.Parts, parts: components.Parts, kernel: str
+) -> Backbone:
     return Backbone(
-        id=id,
+        id=found.id,
         family=family,
-        adapter=adapter,
+        adapter=StableDiffusionXL(parts["unet"]) if family == "sdxl" else StableDiffusion(parts["unet"]),
         text=_text(family, parts),
         vae=parts["vae"],
         scheduler=parts["scheduler"],
@@ -76,6 +76,18 @@ def load(
         licence=_licence(found),
         attention=kernel,
     )
+
+
+def _parts(
+    found: Found, config: str | None, variant: str | None, dtype: torch.dtype, vae: Found | None
+) -> tuple[components.Parts, components.Parts]:
+    if found.kind == "file":
+        index, parts = components.from_file(found, config, dtype)
+    else:
+        index, parts = components.from_folder(found, variant, dtype, skip_vae=vae is not None)
+    if vae is not None:
+        parts["vae"] = components.autoencoder(vae, variant, dtype)
+    return index, parts
 
 
 def _settle(id: str, family: str, parts: components.Parts, device: torch.device) -> None:

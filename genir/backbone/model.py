@@ -183,19 +183,7 @@ class Backbone:
         should_stop: Callable[[], bool] = _never,
     ) -> Tensor:
         """`generate` without the decoder: latents (N, C, H / size_multiple, W / size_multiple)."""
-        height, width = size_HW
-        if height < 1 or width < 1 or height % self.size_multiple or width % self.size_multiple:
-            raise ConfigError(
-                f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}"
-            )
-        if not 1 <= steps <= self.num_train_timesteps:
-            raise ConfigError(f"steps is {steps}; allowed: 1 .. {self.num_train_timesteps}")
-        sides = {"positive": positive, "negative": negative, "empty": empty}
-        for name, side in sides.items():
-            if side is not None and side.embeds_NLD.shape[0] != len(seeds):
-                raise ConfigError(
-                    f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds"
-                )
+        self._check_call({"positive": positive, "negative": negative, "empty": empty}, size_HW, seeds, steps)
         micro = micro or Micro()
 
         def told(side: Conditioning | None, is_negative: bool) -> DenoiserInput | None:
@@ -204,7 +192,11 @@ class Backbone:
         return denoise(
             self.adapter.predict,
             self.scheduler,
-            (self.unet.config.in_channels, height // self.size_multiple, width // self.size_multiple),
+            (
+                self.unet.config.in_channels,
+                size_HW[0] // self.size_multiple,
+                size_HW[1] // self.size_multiple,
+            ),
             self.adapter.inputs(positive, size_HW, micro, negative=False),
             told(negative, True),
             told(empty, True),
@@ -243,6 +235,26 @@ class Backbone:
     @cached_property
     def _training(self) -> Any:
         return loss.training_scheduler(self.scheduler)
+
+    def _check_call(
+        self,
+        sides: dict[str, Conditioning | None],
+        size_HW: tuple[int, int],
+        seeds: Sequence[int],
+        steps: int,
+    ) -> None:
+        height, width = size_HW
+        if height < 1 or width < 1 or height % self.size_multiple or width % self.size_multiple:
+            raise ConfigError(
+                f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}"
+            )
+        if not 1 <= steps <= self.num_train_timesteps:
+            raise ConfigError(f"steps is {steps}; allowed: 1 .. {self.num_train_timesteps}")
+        for name, side in sides.items():
+            if side is not None and side.embeds_NLD.shape[0] != len(seeds):
+                raise ConfigError(
+                    f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds"
+                )
 
     def _check_fit(self, dual: DualPrompt, model_hash: str) -> None:
         what = f"dual prompt {dual.sha256[:12] or 'in memory'}"

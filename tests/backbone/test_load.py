@@ -13,6 +13,7 @@ import ldm
 import pytest
 import tiny
 import torch
+from diffusers import AutoencoderTiny
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from test_files import cached
@@ -66,6 +67,20 @@ def test_another_vae(sd: Backbone, sd_folder: Path, tmp_path: Path) -> None:
     assert not torch.equal(image(found), image(sd))
     expected = tiny.vae(seed=9).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.vae.state_dict().items())
+
+
+def test_a_tiny_autoencoder_as_vae(sd_folder: Path, tmp_path: Path) -> None:
+    small = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    )
+    small.save_pretrained(tmp_path)
+    found = load(str(sd_folder), vae=str(tmp_path))
+    assert found.size_multiple == 2
+    assert image(found).shape == (1, 3, 32, 32)
+    assert found.encode_images(image(found), seeds=[1]).shape == (1, 4, 16, 16)
 
 
 def test_scheduler_with_options(sd_folder: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_pair_of_another_model_is_refused(sd: Backbone, sdxl: Backbone) -> Non
     cases = [
         (sdxl, pair, "", f"learned on family sd, but model {sdxl.id} is sdxl"),
         (sd, replace(pair, model_id="other/model"), "", f"learned on model other/model, not on {sd.id}"),
-        (sd, replace(pair, model_hash="a" * 64), "b" * 64, f"weights {'a' * 12}, but this {sd.id} has {'b' * 12}"),
+        (sd, replace(pair, model_hash="a" * 64), "b" * 64, f"{'a' * 12}, but this {sd.id} has {'b' * 12}"),
         (sd, replace(pair, positive=wide, negative=wide), "", f"clip_l is 48 wide, model {sd.id} needs 32"),
         (sd, replace(pair, positive=many), "", "23 vectors do not fit into the 24 positions of clip_l"),
         (sdxl, replace(output_pair(sdxl), positive=narrow, negative=narrow), "", "embeds is 32 wide"),
