@@ -46,12 +46,10 @@ def quickstart(run: str) -> int:
         _say(f"generating {total} images with {WORKERS} workers of one thread into {root}")
         stopped = _generate(root, total, stop_at=None if resumed else int(STOP_AT * total))
         if stopped:
-            _say(
-                f"stopped both workers on purpose ({stopped}), one by SIGTERM, one by kill -9; now the same command again"
-            )
+            _say(f"stopped both workers on purpose ({stopped}): SIGTERM and kill -9; now the same command again")
             _generate(root, total, stop_at=None)
     _say(f"timing the bare diffusers loop for comparison, {WORKERS} processes, {BARE_SECONDS:.0f} s each")
-    bare = _bare_rate(run)
+    bare = _bare(run)
     sheet = root / "contact_sheet.png"
     storage.write(sheet, contact_sheet(list(islice(_tiles(root), SHEET_TILES)), columns=12, side=128))
     _say("\n".join(_table(root, bare)))
@@ -65,7 +63,7 @@ def quickstart(run: str) -> int:
 
 
 def bare_loop(run: str) -> None:
-    """Print images/s of diffusers' own pipeline on the run's prompts, model, batch and steps; nothing gated or saved."""
+    """Print [images/s, processor seconds an image] of diffusers' own pipeline at the run's model, size, batch and steps."""
     import torch
 
     from genir import ranks
@@ -90,11 +88,12 @@ def bare_loop(run: str) -> None:
         )
 
     batch()
-    made, begin = 0, time.monotonic()
+    made, begin, cpu_begin = 0, time.monotonic(), time.process_time()
     while time.monotonic() - begin < BARE_SECONDS:
         batch()
         made += len(tasks)
-    print(json.dumps(made / (time.monotonic() - begin)))  # noqa: T201 - read by the parent process
+    facts = made / (time.monotonic() - begin), (time.process_time() - cpu_begin) / made
+    print(json.dumps(facts))  # noqa: T201 - read by the parent process
 
 
 def _generate(root: Path, total: int, stop_at: int | None) -> str:
@@ -140,11 +139,12 @@ def _safe(root: Path) -> int:
     return summary.done + summary.journalled
 
 
-def _bare_rate(run: str) -> float:
-    """Images/s of all bare loops together."""
+def _bare(run: str) -> tuple[float, float]:
+    """Images/s of all bare loops together, processor seconds an image."""
     command = [sys.executable, "-c", f"from genir.quickstart import bare_loop; bare_loop({run!r})"]
     loops = [subprocess.Popen(command, env=_alone(), stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
-    return sum(json.loads(loop.communicate()[0]) for loop in loops)
+    rates, seconds = zip(*(json.loads(loop.communicate()[0]) for loop in loops), strict=True)
+    return sum(rates), sum(seconds) / WORKERS
 
 
 def _alone() -> dict[str, str]:
@@ -163,20 +163,21 @@ def _tiles(root: Path) -> Iterator[Tile]:
             stored = root / "rejects" / files.name / f"{row['key']}.png"
             data = kept.get(f"{row['key']}.png") or (stored.read_bytes() if stored.exists() else None)
             pixels_CHW = None if data is None else images.decode(data)
-            yield Tile(f"{int(row['key'])} {row['category']}", row["verdict"], row["reason"], pixels_CHW)
+            yield Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW)
 
 
-def _table(root: Path, bare: float) -> list[str]:
+def _table(root: Path, bare: tuple[float, float]) -> list[str]:
     summary: Summary = summarise(root)
     workers = [json.loads(path.read_bytes()) for path in (root / "stats").glob("*.json")]
-    seconds = sum(worker["seconds"] for worker in workers)
-    rate = WORKERS * sum(worker["judged"] for worker in workers) / seconds
+    judged, seconds, cpu_seconds = (sum(worker[key] for worker in workers) for key in ("judged", "seconds", "cpu_seconds"))
+    bare_rate, bare_cpu = bare
     lines = ["", describe(summary), "", f"{'kept':<24}{summary.kept:>8}{summary.kept / summary.done:>9.1%}"]
     for reason, count in summary.reasons.most_common():
         lines.append(f"{'rejected: ' + reason:<24}{count:>8}{count / summary.done:>9.1%}")
+    rate = WORKERS * judged / seconds
     lines.append(f"{'images/s':<24}{rate:>8.2f}   {WORKERS} workers, gated and stored, start-up excluded")
-    lines.append(f"{'images/s, bare loop':<24}{bare:>8.2f}   diffusers' pipeline, nothing gated or stored")
-    lines.append(f"{'efficiency':<24}{rate / bare:>8.2f}")
+    lines.append(f"{'images/s, bare loop':<24}{bare_rate:>8.2f}   diffusers' pipeline, nothing gated or stored")
+    lines.append(f"{'efficiency':<24}{bare_cpu * judged / cpu_seconds:>8.2f}   processor time of the bare loop over ours, an image")
     return lines
 
 

@@ -21,7 +21,9 @@ _FRAMES = {"kept": (70, 160, 90), "rejected": (200, 60, 50), "error": (120, 120,
 class Tile:
     """One picture of a sheet."""
 
-    label: str
+    key: str
+    category: str
+    """Shown under kept pictures; under others their reason is."""
     verdict: str
     """kept, rejected or error."""
     reason: str
@@ -48,7 +50,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160) -> b
         frame = _FRAMES[tile.verdict]
         if tile.verdict != "kept":
             draw.rectangle((x - 3, y - 3, x + picture.width + 2, y + picture.height + 2), outline=frame, width=3)
-        text = tile.label if tile.verdict == "kept" else f"{tile.label} {tile.reason}"
+        text = f"{int(tile.key)} {tile.reason or tile.category}"
         draw.text((left, top + side + 3), _fit(text, font, side), fill=(225, 225, 225), font=font)
     out = io.BytesIO()
     sheet.save(out, "PNG", compress_level=6)

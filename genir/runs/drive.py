@@ -30,6 +30,8 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     """From the first claim on: start-up excluded."""
+    cpu_seconds: float = 0.0
+    """Processor time of this process in these seconds, all threads."""
     waiting: float = 0.0
     """Of these: the stage stood still because encoding and writing were behind."""
 
@@ -87,7 +89,7 @@ def drive(
         ShardError: the disk cannot be written.
     """
     tally = Tally()
-    begin = time.monotonic()
+    begin, cpu_begin = time.monotonic(), time.process_time()
     for claimed in claims:
         with claimed.writer:
             left = len(claimed.batches)
@@ -98,6 +100,7 @@ def drive(
                     tally.add(samples)
                     tally.waiting += time.monotonic() - before
                     tally.seconds = time.monotonic() - begin
+                    tally.cpu_seconds = time.process_time() - cpu_begin
                     left -= 1
                     progress(tally)
                     guard.check(tally)

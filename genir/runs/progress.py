@@ -89,6 +89,7 @@ class Progress:
             "kept": tally.kept,
             "reasons": dict(tally.reasons),
             "seconds": round(tally.seconds, 3),
+            "cpu_seconds": round(tally.cpu_seconds, 3),
             "waiting": round(tally.waiting, 3),
         }
         with storage.explained(self._file):

@@ -118,9 +118,8 @@ class Launch:
         folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
-            raise ConfigError(
-                f"{folder}: {human_bytes(room)} free, a batch needs about {human_bytes(batch)}; free some space or use run=..."
-            )
+            facts = f"{human_bytes(room)} free, a batch needs about {human_bytes(batch)}"
+            raise ConfigError(f"{folder}: {facts}; free some space or choose another run directory (run=...)")
 
     def existing_folder(self) -> Path:
         """The run directory, or the nearest folder above it that exists."""
@@ -191,8 +190,8 @@ def _previewed(path: Path, batches: Iterable[list[Sample]]) -> Iterator[list[Sam
 def tile(sample: Sample) -> Tile:
     """A judged sample as a picture of a sheet."""
     assert sample.verdict is not None
-    label = f"{int(sample.task.key)} {sample.task.prompt.category}"
-    return Tile(label, sample.verdict.verdict, sample.verdict.reason, sample.pixels_CHW)
+    task, verdict = sample.task, sample.verdict
+    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, sample.pixels_CHW)
 
 
 def _device_name(device: torch.device) -> str:
