@@ -37,7 +37,7 @@ def encode(pixels_CHW: np.ndarray, image_format: Format, level: int) -> bytes:
         text.add_itxt("XML:com.adobe.xmp", _XMP)
         image.save(out, "PNG", compress_level=level, pnginfo=text)
     else:
-        image.save(out, "WEBP", lossless=True, method=level, exact=True, xmp=_XMP.encode())
+        image.save(out, "WEBP", lossless=True, method=level, xmp=_XMP.encode())
     return out.getvalue()
 
 

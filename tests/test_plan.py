@@ -103,6 +103,13 @@ def test_the_noise_of_a_hundred_thousand_tasks_is_distinct():
     assert len({task.seed for task in tasks_of(plan)}) == 100_000
 
 
+def test_sizes_and_noise_of_a_task_never_change():
+    # what every multi-size run in the world relies on; the size is drawn apart from the noise
+    tasks = make(seed=3).tasks(0)
+    assert [SIZES.index((task.height, task.width)) for task in tasks] == [2, 2, 0, 0, 2, 2, 0, 2, 2, 1]
+    assert tasks[1].seed == 8762922285649476405
+
+
 def test_a_smaller_plan_is_the_beginning_of_a_larger_one():
     few, many = make(replicas=1), make(replicas=3)
     assert tasks_of(many)[: few.n_tasks] == tasks_of(few)

@@ -18,6 +18,10 @@ def checkers(height=128, width=128, square=2):
     return np.repeat(((rows + columns) % 2 * 255).astype(np.uint8)[None], 3, axis=0)
 
 
+def tile(verdict, reason, pixels_CHW, category="sea"):
+    return Tile("000000001", category, verdict, reason, pixels_CHW)
+
+
 def drawn(tiles, **options):
     with Image.open(io.BytesIO(contact_sheet(tiles, **options))) as sheet:
         assert sheet.format == "PNG"
@@ -51,19 +55,19 @@ def face_like(size=128):
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 17])
 def test_the_size_of_a_sheet(count):
-    tiles = [Tile(str(number), "kept", "", checkers()) for number in range(count)]
+    tiles = [tile("kept", "", checkers()) for _ in range(count)]
     assert drawn(tiles).shape == (-(-count // 8) * CELL_H, 8 * CELL_W, 3)
     assert drawn(tiles, columns=3, side=64).shape == (-(-count // 3) * (64 + 28), 3 * (64 + 12), 3)
 
 
 def test_a_kept_picture_is_shown_as_it_is():
-    tile = Tile("1 sea", "kept", "", checkers())
-    assert np.array_equal(picture(drawn([tile])), checkers().transpose(1, 2, 0))
+    one = tile("kept", "", checkers())
+    assert np.array_equal(picture(drawn([one])), checkers().transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize("shape", [(640, 640), (640, 320), (320, 640), (64, 64)])
 def test_a_picture_fits_its_cell_and_keeps_its_aspect(shape):
-    sheet = drawn([Tile("", "kept", "", np.full((3, *shape), 255, np.uint8))])
+    sheet = drawn([tile("kept", "", np.full((3, *shape), 255, np.uint8))])
     rows, columns = np.nonzero((sheet == 255).all(axis=2))
     height, width = rows.max() + 1 - rows.min(), columns.max() + 1 - columns.min()
     factor = min(1, SIDE / max(shape))  # small pictures are not enlarged
@@ -76,7 +80,7 @@ def test_a_picture_fits_its_cell_and_keeps_its_aspect(shape):
     ("verdict", "colour"), [("kept", BACKGROUND), ("rejected", (200, 60, 50)), ("error", (120, 120, 120))]
 )
 def test_frames_say_the_verdict(verdict, colour):
-    sheet = drawn([Tile("1", verdict, "signal.entropy", checkers())])
+    sheet = drawn([tile(verdict, "signal.entropy", checkers())])
     top = left = 6 + (SIDE - 128) // 2
     for row, column in [(top - 1, left + 50), (top + 128, left + 50), (top + 50, left - 1), (top + 50, left + 128)]:
         assert tuple(sheet[row, column]) == colour
@@ -86,8 +90,8 @@ def test_frames_say_the_verdict(verdict, colour):
 @pytest.mark.parametrize("shape", [(128, 128), (512, 512), (128, 96)])
 def test_a_rejected_face_has_no_detail_left(make, shape):
     pixels_CHW, size = make(max(shape))[:, : shape[0], : shape[1]], 96
-    seen = picture(drawn([Tile("1", "rejected", "face", pixels_CHW)]), size=size)
-    plain = picture(drawn([Tile("1", "rejected", "signal.entropy", pixels_CHW)]), size=size)
+    seen = picture(drawn([tile("rejected", "face", pixels_CHW)]), size=size)
+    plain = picture(drawn([tile("rejected", "signal.entropy", pixels_CHW)]), size=size)
     assert high_frequency_energy(seen) < 0.03  # gray levels squared; rounding to uint8 alone leaves 0.012
     assert high_frequency_energy(plain) > 1000 * high_frequency_energy(seen)
     # what is left could be drawn with 12 x 12 numbers
@@ -103,7 +107,7 @@ def test_our_own_detector_finds_a_face_only_where_it_is_not_the_reason():
 
     pixels_CHW = astronaut()[:256, 96:352].transpose(2, 0, 1)
     for reason, is_found in [("signal.entropy", True), ("face", False)]:
-        sheet = drawn([Tile("1", "rejected", reason, pixels_CHW)], columns=1, side=256)
+        sheet = drawn([tile("rejected", reason, pixels_CHW)], columns=1, side=256)
         (faces,) = FaceDetector(scales=(1.0, 2.0)).detect(from_numpy(sheet.transpose(2, 0, 1).copy())[None])
         assert (faces.score > 0.3) == is_found
 
@@ -115,24 +119,35 @@ def test_only_a_face_as_the_reason_is_pixelated_and_other_rejects_are_not():
         ("quality.piqe", False),
         ("signal.nonfinite", False),
     ]:
-        seen = picture(drawn([Tile("1", "rejected", reason, checkers())]))
+        seen = picture(drawn([tile("rejected", reason, checkers())]))
         assert np.array_equal(seen, checkers().transpose(1, 2, 0)) != is_hidden
 
 
 @pytest.mark.parametrize("verdict", ["rejected", "error"])
 def test_missing_pixels_are_said(verdict):
-    sheet = drawn([Tile("1", verdict, "face" if verdict == "rejected" else "error:MemoryError", None)])
+    sheet = drawn([tile(verdict, "face" if verdict == "rejected" else "error:MemoryError", None)])
     inside = sheet[20:160, 10:160].reshape(-1, 3)
     assert (inside == (52, 52, 56)).all(axis=1).mean() > 0.9
     assert (inside.max(axis=1) > 140).any()  # the words
 
 
-def test_a_long_reason_stays_in_its_cell():
-    sheet = drawn([Tile("1 " + "W" * 99, "rejected", "x" * 99, checkers()), Tile("", "kept", "", None)])
-    gap = sheet[6 + SIDE + 3 : CELL_H, 6 + SIDE : CELL_W]
-    assert (gap == BACKGROUND).all()
+def words(sheet_HWC):
+    return sheet_HWC[6 + SIDE + 3 : CELL_H, :CELL_W]
+
+
+def test_the_words_are_the_reason_or_else_the_category():
+    kept, other = words(drawn([tile("kept", "", None)])), words(drawn([tile("kept", "", None, category="land")]))
+    assert not np.array_equal(kept, other)
+    one, two = (words(drawn([tile("rejected", "face", None, category=name)])) for name in ("sea", "land"))
+    assert np.array_equal(one, two)
+
+
+def test_long_words_stay_in_their_cell():
+    sheet = drawn([tile("rejected", "x" * 99, checkers()), tile("kept", "", None, category="W" * 99)])
+    for column in range(2):
+        assert (words(sheet[:, column * CELL_W :])[:, 6 + SIDE :] == BACKGROUND).all()
 
 
 def test_the_same_tiles_give_the_same_bytes():
-    tiles = [Tile("1", "rejected", "face", face_like()), Tile("2", "kept", "", checkers())]
+    tiles = [tile("rejected", "face", face_like()), tile("kept", "", checkers())]
     assert contact_sheet(tiles) == contact_sheet(tiles)
