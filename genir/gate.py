@@ -6,19 +6,25 @@ face gate first, so that the reason of an image with a face always says so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from genir.detectors import faces
+from genir.errors import GenirError
 from genir.metrics.niqe import load_model, niqe, weights_sha256
 from genir.metrics.piqe import piqe
 from genir.metrics.signal import CHECKS, signal
 from genir.records import Columns, Sample, Score, Verdict
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+
+log = logging.getLogger("genir")
 
 Scores = dict[str, Score]
 Bounds = Mapping[str, tuple[float | None, float | None]]
@@ -89,24 +95,40 @@ def judge(
         score_only: keep everything that has pixels.
         device: where the images are put for the gates.
     """
-    import numpy as np
-    import torch
-
     for samples in batches:
         alive = [sample for sample in samples if sample.pixels_CHW is not None]
         if alive:
             pixels = np.stack([sample.pixels_CHW for sample in alive if sample.pixels_CHW is not None])
             images_NCHW = torch.from_numpy(pixels).to(device)
             for gate in gates:
-                for sample, scores in zip(alive, gate.score(images_NCHW), strict=True):
-                    sample.scores |= scores
+                _score(gate, alive, images_NCHW)
         for sample in samples:
             sample.verdict = _verdict(sample, gates, score_only)
         yield samples
 
 
+def _score(gate: Gate, samples: Sequence[Sample], images_NCHW: Tensor) -> None:
+    """Score a batch; where a gate fails, image by image, so that one image cannot stop the run."""
+    try:
+        rows = gate.score(images_NCHW)
+    except (GenirError, torch.AcceleratorError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever an image can provoke becomes its row
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        rows = None
+    if rows is not None:
+        for sample, scores in zip(samples, rows, strict=True):
+            sample.scores |= scores
+    elif len(samples) == 1:
+        log.warning("task %s could not be judged: %s", samples[0].task.key, message)
+        samples[0].error = message
+    else:
+        for sample, image_CHW in zip(samples, images_NCHW, strict=True):
+            _score(gate, [sample], image_CHW[None])
+
+
 def _verdict(sample: Sample, gates: Sequence[Gate], score_only: bool) -> Verdict:
-    if sample.pixels_CHW is None:
+    if sample.error:
         return Verdict("error", f"error:{sample.error.partition(':')[0]}")
     if score_only:
         return Verdict("kept")

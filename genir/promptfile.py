@@ -13,7 +13,7 @@ import unicodedata
 from array import array
 from bisect import bisect_right
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from genir.errors import PromptError
 from genir.records import Prompt
@@ -136,7 +136,7 @@ class LineFile:
         """Prompts start .. stop - 1; raises PromptError at a record that cannot be used."""
         if start >= stop:
             return
-        with self.path.open("rb") as file:
+        with _again(self.path, self.name) as file:
             file.seek(self._offsets[start // STRIDE])
             numbered = enumerate(file, self._numbers[start // STRIDE])
             records = ((number, line) for number, line in numbered if line.strip())
@@ -192,6 +192,14 @@ def _csv_lines(name: str, path: Path) -> LineFile:
     return LineFile(name, path, parse, header_lines=1)
 
 
+def _again(path: Path, name: str) -> BinaryIO:
+    """Open a file that was there before."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise PromptError(f"{name}: the file was removed while it was in use") from None
+
+
 class ParquetPrompts:
     """A parquet file with a string column `prompt`."""
 
@@ -222,9 +230,12 @@ class ParquetPrompts:
         if start >= stop:
             return
         first, last = bisect_right(self._ends, start) - 1, bisect_right(self._ends, stop - 1) - 1
-        with pq.ParquetFile(self.path) as file:
-            batches = file.iter_batches(4096, row_groups=list(range(first, last + 1)), columns=self._columns)
-            records = (record for batch in batches for record in batch.to_pylist())
-            skip = start - self._ends[first]
-            for number, record in enumerate(islice(records, skip, skip + stop - start), start + 1):
-                yield _prompt(record, f"{self.name} row {number}")
+        position = self._ends[first]
+        with _again(self.path, self.name) as raw, pq.ParquetFile(raw) as file:
+            for batch in file.iter_batches(4096, row_groups=list(range(first, last + 1)), columns=self._columns):
+                wanted = batch.slice(max(0, start - position), max(0, stop - max(start, position)))
+                for number, record in enumerate(wanted.to_pylist(), max(start, position) + 1):
+                    yield _prompt(record, f"{self.name} row {number}")
+                position += batch.num_rows
+                if position >= stop:
+                    return

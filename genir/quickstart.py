@@ -63,7 +63,7 @@ def quickstart(run: str) -> int:
 
 
 def bare_loop(run: str) -> None:
-    """Print [images/s, processor seconds an image] of diffusers' own pipeline at the run's model, size, batch and steps."""
+    """Print [images/s, processor seconds an image] of diffusers' pipeline at the run's model, size, batch and steps."""
     import torch
 
     from genir import ranks
@@ -163,13 +163,16 @@ def _tiles(root: Path) -> Iterator[Tile]:
             stored = root / "rejects" / files.name / f"{row['key']}.png"
             data = kept.get(f"{row['key']}.png") or (stored.read_bytes() if stored.exists() else None)
             pixels_CHW = None if data is None else images.decode(data)
-            yield Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW)
+            face = bool(row["face_count"])
+            yield Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW, face)
 
 
 def _table(root: Path, bare: tuple[float, float]) -> list[str]:
     summary: Summary = summarise(root)
     workers = [json.loads(path.read_bytes()) for path in (root / "stats").glob("*.json")]
-    judged, seconds, cpu_seconds = (sum(worker[key] for worker in workers) for key in ("judged", "seconds", "cpu_seconds"))
+    judged, seconds, cpu_seconds = (
+        sum(worker[key] for worker in workers) for key in ("judged", "seconds", "cpu_seconds")
+    )
     bare_rate, bare_cpu = bare
     lines = ["", describe(summary), "", f"{'kept':<24}{summary.kept:>8}{summary.kept / summary.done:>9.1%}"]
     for reason, count in summary.reasons.most_common():
@@ -177,7 +180,8 @@ def _table(root: Path, bare: tuple[float, float]) -> list[str]:
     rate = WORKERS * judged / seconds
     lines.append(f"{'images/s':<24}{rate:>8.2f}   {WORKERS} workers, gated and stored, start-up excluded")
     lines.append(f"{'images/s, bare loop':<24}{bare_rate:>8.2f}   diffusers' pipeline, nothing gated or stored")
-    lines.append(f"{'efficiency':<24}{bare_cpu * judged / cpu_seconds:>8.2f}   processor time of the bare loop over ours, an image")
+    efficiency = bare_cpu * judged / cpu_seconds
+    lines.append(f"{'efficiency':<24}{efficiency:>8.2f}   processor time an image, bare loop over ours")
     return lines
 
 

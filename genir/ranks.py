@@ -55,8 +55,8 @@ def device(name: str, worker: Worker) -> torch.device:
     if name != "auto":
         try:
             chosen = torch.device(name)
-            torch.empty(0, device=chosen)
-        except (RuntimeError, AssertionError) as error:
+            torch.zeros(1, device=chosen).tolist()  # "meta" fails here
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
                 f"device {name!r} cannot be used here: {reason}; device=auto takes what there is"
@@ -65,8 +65,10 @@ def device(name: str, worker: Worker) -> torch.device:
     if worker.launcher == "accelerate":
         from accelerate import PartialState
 
-        chosen = PartialState().device
+        state = PartialState()
+        chosen = state.device
         assert chosen is not None
+        state.destroy_process_group()  # the workers never wait for each other: a late or dead one must not matter
         return chosen
     if torch.accelerator.is_available():
         kind = torch.accelerator.current_accelerator()

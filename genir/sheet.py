@@ -29,13 +29,14 @@ class Tile:
     reason: str
     pixels_CHW: np.ndarray | None
     """uint8 RGB; None when there are none, or none are stored."""
+    face: bool = False
+    """A face was seen, whatever the verdict: the picture is shown beyond recognition."""
 
 
 def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160) -> bytes:
     """PNG of the tiles, row by row; each fits into `side` x `side` pixels.
 
-    Every picture whose reason is a face is pixelated beyond recognition as a whole: where one face was found there may
-    be others.
+    A picture with a face is pixelated beyond recognition as a whole: where one face was found there may be others.
     """
     rows = -(-len(tiles) // columns)
     cell_w, cell_h = side + 2 * _MARGIN, side + 2 * _MARGIN + _LABEL
@@ -64,7 +65,7 @@ def _picture(tile: Tile, side: int) -> Image.Image:
         ImageDraw.Draw(picture).text((10, side // 2 - 6), text, fill=(170, 170, 170), font=ImageFont.load_default(11))
         return picture
     picture = Image.fromarray(tile.pixels_CHW.transpose(1, 2, 0))
-    if tile.reason.startswith("face"):
+    if tile.face:
         picture = picture.resize((6, 6), Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
         picture = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 24))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)

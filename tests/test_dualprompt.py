@@ -139,9 +139,7 @@ def changed_header(path: Path, **changes: Any) -> None:
     length = int.from_bytes(content[:8], "little")
     outer = json.loads(content[8 : 8 + length])
     header = json.loads(outer["__metadata__"]["genir_dual_prompt"]) | changes
-    outer["__metadata__"]["genir_dual_prompt"] = json.dumps(
-        {k: v for k, v in header.items() if v is not None}
-    )
+    outer["__metadata__"]["genir_dual_prompt"] = json.dumps({k: v for k, v in header.items() if v is not None})
     text = json.dumps(outer).encode()
     text += b" " * (-len(text) % 8)
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])

@@ -43,7 +43,7 @@ def fakes():
 
 
 def verdicts(samples, gates, score_only=False):
-    (judged,) = judge([samples], gates, score_only)
+    (judged,) = judge([samples], gates, score_only, CPU)
     assert judged == samples
     return [(one.verdict.verdict, one.verdict.reason) for one in judged if one.verdict]
 
@@ -72,6 +72,18 @@ def test_a_face_is_the_reason_even_where_the_decoder_failed():
     gates = [fake.gate for fake in fakes()]
     found = verdicts([made(250, nonfinite=True), made(150, nonfinite=True), made(10, nonfinite=True)], gates)
     assert found == [("rejected", "face"), ("rejected", "signal.nonfinite"), ("rejected", "signal.nonfinite")]
+
+
+def test_an_image_a_gate_cannot_score_is_a_row_and_its_neighbours_survive():
+    def score(images_NCHW):
+        if (images_NCHW == 13).any():
+            raise ValueError("unlucky\nimage")
+        return [{"s": 1.0} for _ in images_NCHW]
+
+    gate = Gate({"s": "float"}, score, lambda scores: "")
+    samples = [made(1), made(13), made(3)]
+    assert verdicts(samples, [gate]) == [("kept", ""), ("error", "error:ValueError"), ("kept", "")]
+    assert samples[1].error == "ValueError: unlucky image"
 
 
 def test_score_only_keeps_everything_that_has_pixels_and_still_scores():
@@ -104,7 +116,7 @@ def test_batches_are_judged_one_at_a_time():
             taken.append(number)
             yield [made(number)]
 
-    next(judge(lazy(), [], False))
+    next(judge(lazy(), [], False, CPU))
     assert taken == [0]
 
 
@@ -113,7 +125,7 @@ def tables():
     return {
         "face": face_gate(0.3, (1.0,), None, CPU),
         "signal": signal_gate({}),
-        "quality": quality_gate(bounds, CPU),
+        "quality": quality_gate(bounds),
     }
 
 
@@ -159,7 +171,7 @@ def test_a_face_score_that_reaches_the_threshold_or_is_unknown_rejects(score, re
 
 
 def test_the_quality_gate_scores_the_metrics_it_is_given_and_no_others():
-    gate = quality_gate({"niqe_96": (None, 5.0)}, CPU)
+    gate = quality_gate({"niqe_96": (None, 5.0)})
     assert gate.columns == {"quality_niqe_96": "float"}
     assert gate.fails({"quality_niqe_96": 5.1}) == "quality.niqe_96"
 

@@ -19,7 +19,7 @@ def checkers(height=128, width=128, square=2):
 
 
 def tile(verdict, reason, pixels_CHW, category="sea"):
-    return Tile("000000001", category, verdict, reason, pixels_CHW)
+    return Tile("000000001", category, verdict, reason, pixels_CHW, face=reason == "face")
 
 
 def drawn(tiles, **options):
@@ -112,15 +112,11 @@ def test_our_own_detector_finds_a_face_only_where_it_is_not_the_reason():
         assert (faces.score > 0.3) == is_found
 
 
-def test_only_a_face_as_the_reason_is_pixelated_and_other_rejects_are_not():
-    for reason, is_hidden in [
-        ("face", True),
-        ("face.large", True),
-        ("quality.piqe", False),
-        ("signal.nonfinite", False),
-    ]:
-        seen = picture(drawn([tile("rejected", reason, checkers())]))
-        assert np.array_equal(seen, checkers().transpose(1, 2, 0)) != is_hidden
+@pytest.mark.parametrize("verdict", ["kept", "rejected"])
+def test_a_face_is_hidden_whatever_the_verdict_and_other_pictures_are_not(verdict):
+    for face in (True, False):
+        seen = picture(drawn([Tile("1", "sea", verdict, "quality.piqe", checkers(), face)]))
+        assert np.array_equal(seen, checkers().transpose(1, 2, 0)) != face
 
 
 @pytest.mark.parametrize("verdict", ["rejected", "error"])

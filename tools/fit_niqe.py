@@ -37,27 +37,17 @@ def crops(paths: list[Path], short_sides: list[int], crop: int) -> Iterator[torc
             size = (round(picture.width * factor), round(picture.height * factor))
             pixels_HWC = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).copy()
             pixels_CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)
-            yield (
-                pixels_CHW.unfold(1, crop, crop)
-                .unfold(2, crop, crop)
-                .flatten(1, 2)
-                .transpose(0, 1)
-                .contiguous()
-            )
+            yield (pixels_CHW.unfold(1, crop, crop).unfold(2, crop, crop).flatten(1, 2).transpose(0, 1).contiguous())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="searched with its subfolders")
     parser.add_argument("sources", type=Path, help="table of the photographs to use, with their licences")
     parser.add_argument("out", type=Path, help="the .safetensors file to write; its stem is the model's name")
     parser.add_argument("--patch", type=int, required=True, help="side of a patch in pixels, even")
     parser.add_argument("--short-side", type=int, nargs="+", required=True, help="pixels; one or more")
-    parser.add_argument(
-        "--crop", type=int, required=True, help="pixels; sharp patches are chosen in each crop"
-    )
+    parser.add_argument("--crop", type=int, required=True, help="pixels; sharp patches are chosen in each crop")
     args = parser.parse_args()
 
     with args.sources.open(newline="") as file:
@@ -65,9 +55,7 @@ def main() -> None:
     found = {path.name: path for path in sorted(args.folder.rglob("*")) if path.is_file()}
     missing = [row["file"] for row in rows if row["file"] not in found]
     if missing:
-        raise SystemExit(
-            f"{args.folder}: not there: {', '.join(missing)}; each photograph of {args.sources} is needed"
-        )
+        raise SystemExit(f"{args.folder}: not there: {', '.join(missing)}; each photograph of {args.sources} is needed")
     sides = ", ".join(map(str, args.short_side))
     source = f"{len(rows)} photographs with short sides of {sides} px, crops of {args.crop} px"
     model = fit(
@@ -76,9 +64,7 @@ def main() -> None:
         args.out.stem,
         source,
     )
-    save_model(
-        model, args.out, {"photographs": json.dumps(rows), "short_sides": sides, "crop": str(args.crop)}
-    )
+    save_model(model, args.out, {"photographs": json.dumps(rows), "short_sides": sides, "crop": str(args.crop)})
     print(f"{args.out}: {model.source}")
 
 

@@ -42,9 +42,7 @@ def from_folder(found: Found, variant: str | None, dtype: torch.dtype, skip_vae:
         try:
             parts[component] = cls.from_pretrained(found.path / component, **options)
         except Exception as error:  # three libraries read these files, each with errors of its own
-            raise ModelError(
-                f"model {found.id}: {component} cannot be loaded: {_first_line(error)}"
-            ) from error
+            raise ModelError(f"model {found.id}: {component} cannot be loaded: {_first_line(error)}") from error
     return index, parts
 
 
@@ -90,15 +88,11 @@ def _default_config(found: Found) -> Found:
     try:
         guess = fetch_diffusers_config(load_single_file_checkpoint(str(found.path)))
     except Exception as error:  # a checkpoint may hold anything
-        raise ModelError(
-            f"model {found.id}: not a checkpoint diffusers knows: {_first_line(error)}"
-        ) from error
+        raise ModelError(f"model {found.id}: not a checkpoint diffusers knows: {_first_line(error)}") from error
     try:
         return files.find_config(guess["pretrained_model_name_or_path"])
     except ModelError as error:
-        raise ModelError(
-            f"model {found.id}: set model.config to a folder with its configs ({error})"
-        ) from error
+        raise ModelError(f"model {found.id}: set model.config to a folder with its configs ({error})") from error
 
 
 def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
@@ -107,9 +101,7 @@ def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
 
     cls = getattr(diffusers, files.read_json(found.path / "config.json", f"vae {found.id}")["_class_name"])
     try:
-        return cls.from_pretrained(
-            found.path, variant=weights.variant_of(found.path, "", variant), torch_dtype=dtype
-        )
+        return cls.from_pretrained(found.path, variant=weights.variant_of(found.path, "", variant), torch_dtype=dtype)
     except Exception as error:  # as for the other components
         raise ModelError(f"vae {found.id}: cannot be loaded: {_first_line(error)}") from error
 

@@ -77,9 +77,7 @@ def find_lora(lora: Mapping[str, Any]) -> Path:
     """The .safetensors file of one entry {id | path, weight, file}; raises ModelError."""
     id = lora.get("path") or lora.get("id")
     if not id or not set(lora) <= {"id", "path", "weight", "file"}:
-        raise ModelError(
-            f"lora {dict(lora)}: allowed keys: id or path, weight (1.0), file (name within the folder)"
-        )
+        raise ModelError(f"lora {dict(lora)}: allowed keys: id or path, weight (1.0), file (name within the folder)")
     choose = partial(_lora_files, str(id), lora.get("file"))
     found = hub.find(str(id), choose, what="lora")
     if found.kind == "file":
@@ -181,18 +179,14 @@ def _component_files(id: str, component: str, variant: str | None, listing: list
 
 
 def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
-    there = [
-        name for name in listing if name.startswith(f"{component}/") and name.endswith((".json", ".txt"))
-    ]
+    there = [name for name in listing if name.startswith(f"{component}/") and name.endswith((".json", ".txt"))]
     names = {Path(name).name for name in there}
     if component == "scheduler":
         options = [{"scheduler_config.json"}]
     else:
         options = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}]
     if not any(option <= names for option in options):
-        files = " or ".join(
-            " + ".join(f"{component}/{name}" for name in sorted(option)) for option in options
-        )
+        files = " or ".join(" + ".join(f"{component}/{name}" for name in sorted(option)) for option in options)
         raise ModelError(f"model {id}: missing {files}; complete the download")
     return there
 
@@ -200,9 +194,7 @@ def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
 def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Path | None) -> list[str]:
     listing = list(listing)
     if folder is None or "config.json" not in listing:
-        raise ModelError(
-            f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it"
-        )
+        raise ModelError(f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it")
     name = read_json(folder / "config.json", f"vae {id}").get("_class_name")
     known = COMPONENTS["sd"]["vae"]
     if name not in known:
@@ -213,9 +205,7 @@ def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Pa
 
 def _needed_configs(id: str, listing: Iterable[str], folder: Path | None) -> list[str]:
     if folder is None or "model_index.json" not in (listing := list(listing)):
-        raise ModelError(
-            f"model.config {id}: no model_index.json; give a folder or hub id in diffusers' layout"
-        )
+        raise ModelError(f"model.config {id}: no model_index.json; give a folder or hub id in diffusers' layout")
     components = COMPONENTS[FAMILIES[read_index(id, folder)["_class_name"]]]
     wanted = ["model_index.json"]
     for component in components:
@@ -232,9 +222,7 @@ def _lora_files(id: str, file: str | None, listing: Iterable[str], folder: Path 
     there = [name for name in listing if name.endswith(".safetensors")]
     chosen = [name for name in there if file is None or name == file]
     if len(chosen) != 1:
-        raise ModelError(
-            f"lora {id}: name one file; there are: {', '.join(there) or 'no .safetensors files'}"
-        )
+        raise ModelError(f"lora {id}: name one file; there are: {', '.join(there) or 'no .safetensors files'}")
     return chosen
 
 

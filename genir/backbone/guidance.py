@@ -33,9 +33,7 @@ class Guidance:
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise ConfigError(f"guidance.scale is {self.scale}; allowed: 0 or more (1 = no guidance)")
         if not 0 <= self.start <= self.end <= 1:
-            raise ConfigError(
-                f"guidance.start..end is {self.start}..{self.end}; allowed: 0 <= start <= end <= 1"
-            )
+            raise ConfigError(f"guidance.start..end is {self.start}..{self.end}; allowed: 0 <= start <= end <= 1")
         if not 0 <= self.delay <= 1:
             raise ConfigError(f"guidance.delay is {self.delay}; allowed: 0 .. 1")
 
@@ -129,9 +127,7 @@ def _guided(
     guidance: Guidance,
 ) -> Tensor:
     if inputs is None:
-        raise ConfigError(
-            f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing"
-        )
+        raise ConfigError(f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing")
     output_NCHW = predict(torch.cat([scaled_NCHW, scaled_NCHW]), t, inputs)
     away_NCHW, toward_NCHW = output_NCHW.chunk(2)
     return away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)

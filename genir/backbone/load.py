@@ -61,9 +61,7 @@ def load(
     return _backbone(found, family, index, parts, kernel)
 
 
-def _backbone(
-    found: Found, family: str, index: components.Parts, parts: components.Parts, kernel: str
-) -> Backbone:
+def _backbone(found: Found, family: str, index: components.Parts, parts: components.Parts, kernel: str) -> Backbone:
     return Backbone(
         id=found.id,
         family=family,
@@ -95,9 +93,7 @@ def _settle(id: str, family: str, parts: components.Parts, device: torch.device)
     unet, vae = parts["unet"], parts["vae"]
     if unet.config.in_channels != vae.config.latent_channels:
         channels = f"{unet.config.in_channels} channels in, its autoencoder {vae.config.latent_channels}"
-        raise ModelError(
-            f"model {id}: the UNet takes {channels}; inpainting and edit models are not supported"
-        )
+        raise ModelError(f"model {id}: the UNet takes {channels}; inpainting and edit models are not supported")
     if unet.config.time_cond_proj_dim is not None:
         raise ModelError(f"model {id}: the UNet is distilled with a guidance input, which is not supported")
     for name in weights.COMPONENTS:
@@ -131,9 +127,7 @@ def _device(device: str | torch.device) -> torch.device:
     except RuntimeError as error:
         raise ModelError(f"device {device!r}: not known; allowed: cpu, cuda, cuda:N, mps, xpu") from error
     if target.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(
-            f"device {device}: this machine has no CUDA device that torch can use; allowed here: cpu"
-        )
+        raise ModelError(f"device {device}: this machine has no CUDA device that torch can use; allowed here: cpu")
     return target
 
 

@@ -33,11 +33,7 @@ def training_scheduler(scheduler: Any) -> Any:
         "trained_betas",
         "prediction_type",
     )
-    options = {
-        name: scheduler.config[name]
-        for name in (*names, "rescale_betas_zero_snr")
-        if name in scheduler.config
-    }
+    options = {name: scheduler.config[name] for name in (*names, "rescale_betas_zero_snr") if name in scheduler.config}
     return DDPMScheduler.from_config(options)
 
 

@@ -129,9 +129,7 @@ class Backbone:
         """
         one = self.text.encode([""], None)
         if self.zero_empty and one.pooled_NP is not None:
-            one = Conditioning(
-                torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated
-            )
+            one = Conditioning(torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated)
         return _repeated(one, count)
 
     @torch.no_grad()
@@ -228,9 +226,7 @@ class Backbone:
         rows, columns = latents_NCHW.shape[-2:]
         size_HW = (rows * self.size_multiple, columns * self.size_multiple)
         inputs = self.adapter.inputs(conditioning, size_HW, micro or Micro(), negative=False)
-        return loss.denoising_loss(
-            self.adapter.predict, self._training, latents_NCHW, noise_NCHW, timesteps_N, inputs
-        )
+        return loss.denoising_loss(self.adapter.predict, self._training, latents_NCHW, noise_NCHW, timesteps_N, inputs)
 
     @cached_property
     def _training(self) -> Any:
@@ -245,16 +241,12 @@ class Backbone:
     ) -> None:
         height, width = size_HW
         if height < 1 or width < 1 or height % self.size_multiple or width % self.size_multiple:
-            raise ConfigError(
-                f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}"
-            )
+            raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}")
         if not 1 <= steps <= self.num_train_timesteps:
             raise ConfigError(f"steps is {steps}; allowed: 1 .. {self.num_train_timesteps}")
         for name, side in sides.items():
             if side is not None and side.embeds_NLD.shape[0] != len(seeds):
-                raise ConfigError(
-                    f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds"
-                )
+                raise ConfigError(f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds")
 
     def _check_fit(self, dual: DualPrompt, model_hash: str) -> None:
         what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
@@ -276,16 +268,12 @@ class Backbone:
         for name, width in expected.items():
             for side in (dual.positive, dual.negative):
                 if name in side and side[name].shape[-1] != width:
-                    raise ModelError(
-                        f"{what}: {name} is {side[name].shape[-1]} wide, model {self.id} needs {width}"
-                    )
+                    raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {self.id} needs {width}")
         for encoder in self.text.encoders:
             count = max(dual.tokens("positive"), dual.tokens("negative"))
             if count > encoder.tokenizer.length - 2:
                 positions = encoder.tokenizer.length
-                raise ModelError(
-                    f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}"
-                )
+                raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")
 
 
 def _repeated(one: Conditioning, count: int) -> Conditioning:

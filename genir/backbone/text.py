@@ -126,12 +126,8 @@ class TextEncoders:
                 encoder.remove()
         if dual is not None and dual.mode == "output":
             device = self.encoders[0].model.device
-            self._output["positive"] = {
-                name: _frozen(tensor, device) for name, tensor in dual.positive.items()
-            }
-            self._output["negative"] = {
-                name: _frozen(tensor, device) for name, tensor in dual.negative.items()
-            }
+            self._output["positive"] = {name: _frozen(tensor, device) for name, tensor in dual.positive.items()}
+            self._output["negative"] = {name: _frozen(tensor, device) for name, tensor in dual.negative.items()}
         self.dual = dual
 
     def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:

@@ -47,15 +47,10 @@ class Tokenizers:
 
     def truncated(self, texts: Sequence[str], dual: DualPrompt | None) -> list[bool]:
         """For each prompt: would a text encoder cut it?"""
-        return [
-            any(encoder.ids(*layout(text, dual, encoder.length))[1] for encoder in self.encoders)
-            for text in texts
-        ]
+        return [any(encoder.ids(*layout(text, dual, encoder.length))[1] for encoder in self.encoders) for text in texts]
 
 
-def layout(
-    text: str, dual: DualPrompt | None, length: int, first_id: int = 0
-) -> tuple[list[str | list[int]], int]:
+def layout(text: str, dual: DualPrompt | None, length: int, first_id: int = 0) -> tuple[list[str | list[int]], int]:
     """(pieces, room) of a positive prompt for `PromptTokenizer.ids`; learned vectors get ids from `first_id`
     on.
     """
@@ -63,9 +58,7 @@ def layout(
         return [text], length
     if dual.mode == "output":
         return [text], length - dual.tokens("positive")
-    return fill(
-        dual.template_positive, text, list(range(first_id, first_id + dual.tokens("positive")))
-    ), length
+    return fill(dual.template_positive, text, list(range(first_id, first_id + dual.tokens("positive")))), length
 
 
 def fill(template: str, text: str, learned: list[int]) -> list[str | list[int]]:
@@ -79,16 +72,12 @@ def fill(template: str, text: str, learned: list[int]) -> list[str | list[int]]:
     return [before.replace("{caption}", text), learned, after.replace("{caption}", text)]
 
 
-def load(
-    id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None
-) -> Tokenizers:
+def load(id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None) -> Tokenizers:
     """The tokenizers of a model (of `config` for a single file); raises ModelError as `files.find` does."""
     found = files.find(id, revision=revision, variant=variant)
     if found.kind == "file":
         if config is None:
-            raise ModelError(
-                f"model {id}: a single file; set model.config to a folder or hub id with its tokenizers"
-            )
+            raise ModelError(f"model {id}: a single file; set model.config to a folder or hub id with its tokenizers")
         found = files.find_config(config)
     family = files.FAMILIES[files.read_index(found.id, found.path)["_class_name"]]
     suffixes = ("", "_2") if family == "sdxl" else ("",)
@@ -102,7 +91,7 @@ def _one(found: hub.Found, suffix: str) -> PromptTokenizer:
         tokenizer = CLIPTokenizer.from_pretrained(found.path / f"tokenizer{suffix}")
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"model {found.id}: tokenizer{suffix} cannot be read ({error})") from error
-    positions = files.read_json(
-        found.path / f"text_encoder{suffix}" / "config.json", f"model {found.id}"
-    ).get("max_position_embeddings", 77)
+    positions = files.read_json(found.path / f"text_encoder{suffix}" / "config.json", f"model {found.id}").get(
+        "max_position_embeddings", 77
+    )
     return PromptTokenizer(tokenizer, min(tokenizer.model_max_length, positions))

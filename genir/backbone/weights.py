@@ -27,9 +27,7 @@ def chosen(component: str, listing: Iterable[str], variant: str | None) -> list[
     names = "|".join(stems(component))
     prefix = f"{component}/" if component else ""
     for suffix in ("safetensors", "bin"):
-        shard = re.compile(
-            rf"{prefix}(?:{names})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}"
-        )
+        shard = re.compile(rf"{prefix}(?:{names})(?:{tag}-(\d+)-of-(\d+)|-(\d+)-of-(\d+){tag}|{tag})\.{suffix}")
         index = re.compile(rf"{prefix}(?:{names})\.{suffix}\.index{tag}\.json")
         matches = [(name, found) for name in listing if (found := shard.fullmatch(name))]
         single = [name for name, found in matches if not any(found.groups())]

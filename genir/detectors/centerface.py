@@ -73,9 +73,7 @@ class CenterFace(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         width = _PYRAMID_WIDTH
         self.top = nn.Conv2d(inputs, width, 1)
-        self.upsample = nn.ModuleList(
-            nn.ConvTranspose2d(width, width, 2, 2, bias=False) for _ in _LATERAL_CHANNELS
-        )
+        self.upsample = nn.ModuleList(nn.ConvTranspose2d(width, width, 2, 2, bias=False) for _ in _LATERAL_CHANNELS)
         self.norm = nn.ModuleList(nn.BatchNorm2d(width, eps=1e-3) for _ in _LATERAL_CHANNELS)
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in _LATERAL_CHANNELS)
         self.fuse = nn.Conv2d(width, width, 3, padding=1)
@@ -96,9 +94,7 @@ class CenterFace(nn.Module):
             if i in self._tap_of_block:
                 taps[self._tap_of_block[i]] = x
         y = F.relu(self.top(x))
-        for up, norm, lateral, channels in zip(
-            self.upsample, self.norm, self.lateral, _LATERAL_CHANNELS, strict=True
-        ):
+        for up, norm, lateral, channels in zip(self.upsample, self.norm, self.lateral, _LATERAL_CHANNELS, strict=True):
             y = F.relu(norm(up(y))) + F.relu(lateral(taps[channels]))
         y = F.relu(self.fuse(y))
         return torch.sigmoid(self.heatmap(y)), self.log_size(y), self.offset(y)

@@ -62,9 +62,7 @@ class FaceDetector:
         if not scales or not all(low <= scale <= high for scale in scales):
             raise ConfigError(f"faces: scales are {scales}, but at least one number {low}..{high} is needed")
         if long_side is not None and long_side < LONG_SIDE_MIN:
-            raise ConfigError(
-                f"faces: long_side is {long_side} pixels, but at least {LONG_SIDE_MIN} or null is needed"
-            )
+            raise ConfigError(f"faces: long_side is {long_side} pixels, but at least {LONG_SIDE_MIN} or null is needed")
         self.device = torch.device(device)
         self.scales = tuple(scales)
         self.long_side = long_side
@@ -106,10 +104,7 @@ class FaceDetector:
             pixels_NCHW = F.interpolate(pixels_NCHW, (rows, columns), mode="bilinear", antialias=True)
         heat_N1HW, log_size_N2HW, offset_N2HW = (t.float().cpu() for t in self._model(pixels_NCHW))
         stretch = torch.tensor([width / columns, height / rows]) * STRIDE
-        boxes = [
-            _decode(h, s, o, stretch)
-            for h, s, o in zip(heat_N1HW[:, 0], log_size_N2HW, offset_N2HW, strict=True)
-        ]
+        boxes = [_decode(h, s, o, stretch) for h, s, o in zip(heat_N1HW[:, 0], log_size_N2HW, offset_N2HW, strict=True)]
         return heat_N1HW.amax(dim=(1, 2, 3)), boxes
 
 

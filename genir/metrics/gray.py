@@ -17,14 +17,10 @@ def gray(images_NCHW: Tensor, metric: str, shortest: int = 1) -> Tensor:
     """
     shape = tuple(images_NCHW.shape)
     if images_NCHW.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3:
-        raise GenirError(
-            f"{metric}: images are {images_NCHW.dtype} {shape}, but torch.uint8 (N, 3, H, W) is needed"
-        )
+        raise GenirError(f"{metric}: images are {images_NCHW.dtype} {shape}, but torch.uint8 (N, 3, H, W) is needed")
     if min(shape[2:]) < shortest:
         size = f"{shape[2]}x{shape[3]}"
-        raise GenirError(
-            f"{metric}: images are {size} pixels (height x width), but {shortest} is the smallest side"
-        )
+        raise GenirError(f"{metric}: images are {size} pixels (height x width), but {shortest} is the smallest side")
     red_NHW, green_NHW, blue_NHW = images_NCHW.to(torch.int32).unbind(1)
     luma_NHW = (299 * red_NHW + 587 * green_NHW + 114 * blue_NHW + 500) // 1000
     return luma_NHW.double()

@@ -112,9 +112,7 @@ def load_model(name: str) -> NiqeModel:
 def save_model(model: NiqeModel, path: Path, header: dict[str, str] | None = None) -> None:
     """Write a safetensors file; `header` is added to its metadata."""
     about = {**(header or {}), "name": model.name, "patch": str(model.patch), "source": model.source}
-    save_file(
-        {"mean": model.mean_36, "covariance": model.covariance_36x36.contiguous()}, path, metadata=about
-    )
+    save_file({"mean": model.mean_36, "covariance": model.covariance_36x36.contiguous()}, path, metadata=about)
 
 
 def weights_sha256(name: str) -> str:

@@ -179,7 +179,7 @@ class ShardWriter:
         return [row for entry in entries for row in entry.rows]
 
     def _reopen(self, marker: Marker) -> Entry:
-        """Continue a shard that a smaller `limit` had finished; its tar is copied and stays until the new one is done."""
+        """Continue a shard that a smaller `limit` had finished; its tar stays until the new one is done."""
         storage.truncate(self._fd, 0)
         if marker.data_bytes:
             left = marker.data_bytes

@@ -51,27 +51,17 @@ def _unet(name: str, layers: int) -> str:
     kind, *rest = name.split(".")
     if kind == "mid_block":
         part, number, inner = rest[0], int(rest[1]), ".".join(rest[2:])
-        return (
-            f"middle_block.{2 * number}.{_resnet(inner)}" if part == "resnets" else f"middle_block.1.{inner}"
-        )
+        return f"middle_block.{2 * number}.{_resnet(inner)}" if part == "resnets" else f"middle_block.1.{inner}"
     block, part, number, inner = int(rest[0]), rest[1], int(rest[2]), ".".join(rest[3:])
     if kind == "down_blocks":
         place = 1 + block * (layers + 1) + number
         if part == "downsamplers":
             return f"input_blocks.{1 + block * (layers + 1) + layers}.0.{inner.replace('conv', 'op')}"
-        return (
-            f"input_blocks.{place}.0.{_resnet(inner)}"
-            if part == "resnets"
-            else f"input_blocks.{place}.1.{inner}"
-        )
+        return f"input_blocks.{place}.0.{_resnet(inner)}" if part == "resnets" else f"input_blocks.{place}.1.{inner}"
     place = block * (layers + 1) + number
     if part == "upsamplers":
         return f"output_blocks.{block * (layers + 1) + layers}.1.{inner}"
-    return (
-        f"output_blocks.{place}.0.{_resnet(inner)}"
-        if part == "resnets"
-        else f"output_blocks.{place}.1.{inner}"
-    )
+    return f"output_blocks.{place}.0.{_resnet(inner)}" if part == "resnets" else f"output_blocks.{place}.1.{inner}"
 
 
 def _resnet(inner: str) -> str:

@@ -16,9 +16,7 @@ def broken_xformers(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine whose xformers was built for another torch: it imports, but has no kernel."""
 
     def fail(*args: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError(
-            "No operator found for `memory_efficient_attention_forward`\nfa3F is not supported"
-        )
+        raise NotImplementedError("No operator found for `memory_efficient_attention_forward`\nfa3F is not supported")
 
     package, ops = ModuleType("xformers"), ModuleType("xformers.ops")
     ops.memory_efficient_attention = fail  # type: ignore[attr-defined]
@@ -52,7 +50,5 @@ def test_xformers_equals_sdpa_on_a_gpu(sd_folder: object) -> None:
     for wanted in ("sdpa", "xformers"):
         found = load(str(sd_folder), device="cuda", attention=wanted)
         sides = found.encode_positive(["a cat"]), found.encode_negative("", 1)
-        images.append(
-            found.generate(*sides, size_HW=(32, 32), seeds=[1], steps=3, guidance=Guidance(4.0))[0].int()
-        )
+        images.append(found.generate(*sides, size_HW=(32, 32), seeds=[1], steps=3, guidance=Guidance(4.0))[0].int())
     assert (images[0] - images[1]).abs().max() <= 2

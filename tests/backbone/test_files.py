@@ -230,17 +230,13 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
 
 def test_an_incomplete_hub_cache_offline_names_what_is_missing(copy: Path, hub: Path) -> None:
     (cached(hub, copy) / "vae" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(
-        ModelError, match=r"model owner/model: missing vae/diffusion_pytorch_model.safetensors"
-    ):
+    with pytest.raises(ModelError, match=r"model owner/model: missing vae/diffusion_pytorch_model.safetensors"):
         files.find("owner/model")
 
 
 def test_an_unknown_revision_offline(copy: Path, hub: Path) -> None:
     cached(hub, copy)
-    assert (
-        files.find("owner/model", revision="main").path == files.find("owner/model", revision="c" * 40).path
-    )
+    assert files.find("owner/model", revision="main").path == files.find("owner/model", revision="c" * 40).path
     with pytest.raises(ModelError, match="model owner/model: no such folder, not in the hub cache"):
         files.find("owner/model", revision="other")
 

@@ -26,14 +26,10 @@ from genir.errors import ModelError
 
 def image(backbone: Backbone) -> torch.Tensor:
     options: dict[str, Any] = {"size_HW": (32, 32), "seeds": [1], "steps": 3, "guidance": Guidance(4.0)}
-    return backbone.generate(backbone.encode_positive(["a cat"]), backbone.encode_negative("", 1), **options)[
-        0
-    ]
+    return backbone.generate(backbone.encode_positive(["a cat"]), backbone.encode_negative("", 1), **options)[0]
 
 
-def test_from_a_hub_cache(
-    sd: Backbone, sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_a_hub_cache(sd: Backbone, sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     cached(tmp_path, sd_folder)
@@ -104,9 +100,7 @@ def test_loras_are_fused_in_their_weights(sd: Backbone, sd_folder: Path, tmp_pat
     entries = [{"path": str(tmp_path / "first.safetensors"), "weight": 0.5}, {"id": str(tmp_path / "second")}]
     found = load(str(sd_folder), loras=entries)
     (down_1, up_1), (down_2, up_2) = first.values(), second.values()
-    torch.testing.assert_close(
-        layer(found), layer(sd) + 0.5 * up_1 @ down_1 + up_2 @ down_2, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(layer(found), layer(sd) + 0.5 * up_1 @ down_1 + up_2 @ down_2, atol=1e-5, rtol=1e-5)
     assert not torch.equal(image(found), image(sd))
 
 
@@ -180,9 +174,7 @@ def foreign_lora(folder: Path) -> dict[str, Any]:
 
 
 def unfit_vae(folder: Path) -> dict[str, Any]:
-    tiny.AutoencoderKL(latent_channels=8, norm_num_groups=8, block_out_channels=(16,)).save_pretrained(
-        folder / "wide"
-    )
+    tiny.AutoencoderKL(latent_channels=8, norm_num_groups=8, block_out_channels=(16,)).save_pretrained(folder / "wide")
     return {"vae": str(folder / "wide")}
 
 
@@ -227,15 +219,11 @@ def test_refused(given: Any, text: str, sd_folder: Path, tmp_path: Path) -> None
 
 def test_a_file_that_is_no_checkpoint(sd_folder: Path, tmp_path: Path) -> None:
     save_file({"something": torch.ones(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(
-        ModelError, match=f"cannot be loaded with the configs of {sd_folder}: .*; model.config must be"
-    ):
+    with pytest.raises(ModelError, match=f"cannot be loaded with the configs of {sd_folder}: .*; model.config must be"):
         load(str(tmp_path / "model.safetensors"), config=str(sd_folder))
 
 
-def test_xformers_on_a_cpu_falls_back_with_one_line(
-    sd_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_xformers_on_a_cpu_falls_back_with_one_line(sd_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="genir"):
         found = load(str(sd_folder), attention="xformers")
     assert found.attention == "sdpa"
@@ -258,7 +246,5 @@ def test_the_libraries_log_levels_come_back(sd_folder: Path) -> None:
 def test_nothing_on_the_screen_and_no_xformers(sd_folder: Path) -> None:
     call = f"from genir.backbone.load import load; load({str(sd_folder)!r})"
     code = f"import sys; {call}; print('xformers' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "")

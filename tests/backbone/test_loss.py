@@ -16,9 +16,7 @@ from genir.backbone.model import Backbone
 from genir.errors import ModelError
 
 # diffusers 0.42 mixes numpy and tensors in ways that numpy 2 deprecates
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 SHAPE = (4, 6, 8)
 TOLD = DenoiserInput(torch.zeros(2, 3, 5))
@@ -72,9 +70,7 @@ def test_samplers_land_on_the_clean_latents(name: str, kind: str) -> None:
 
 
 def test_a_sampler_without_betas_has_no_loss() -> None:
-    with pytest.raises(
-        ModelError, match="EDMEulerScheduler with prediction type epsilon: the denoising loss needs"
-    ):
+    with pytest.raises(ModelError, match="EDMEulerScheduler with prediction type epsilon: the denoising loss needs"):
         training_scheduler(diffusers.EDMEulerScheduler())
 
 
@@ -89,9 +85,7 @@ def test_backbone_loss_is_per_image(family: str, request: pytest.FixtureRequest)
     noise, timesteps = torch.randn_like(clean), torch.tensor([100, 900])
     told = backbone.encode_positive(["a cat", "a dog"])
     both = backbone.loss(clean, told, noise_NCHW=noise, timesteps_N=timesteps)
-    one = backbone.loss(
-        clean[1:], backbone.encode_positive(["a dog"]), noise_NCHW=noise[1:], timesteps_N=timesteps[1:]
-    )
+    one = backbone.loss(clean[1:], backbone.encode_positive(["a dog"]), noise_NCHW=noise[1:], timesteps_N=timesteps[1:])
     assert both.shape == (2,)
     torch.testing.assert_close(both[1:], one, atol=1e-5, rtol=1e-5)
     assert both[0] != both[1]

@@ -39,9 +39,7 @@ def pipeline_latents(pipeline: Any, prompts: list[str] = PROMPTS, **options: Any
     return pipeline(prompts, generator=generators, output_type="latent", **options).images
 
 
-def own_latents(
-    backbone: Backbone, negative: str | None, scale: float, size: tuple[int, int], **options: Any
-) -> Any:
+def own_latents(backbone: Backbone, negative: str | None, scale: float, size: tuple[int, int], **options: Any) -> Any:
     side = backbone.encode_empty(2) if negative is None else backbone.encode_negative(negative, 2)
     return backbone.sample_latents(
         backbone.encode_positive(PROMPTS),
@@ -93,9 +91,7 @@ def test_latents_equal(
         height=size[0],
         width=size[1],
     )
-    torch.testing.assert_close(
-        own_latents(backbone, negative, scale, size, steps=4), theirs, atol=1e-4, rtol=1e-4
-    )
+    torch.testing.assert_close(own_latents(backbone, negative, scale, size, steps=4), theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_sdxl_size_conditioning_of_both_sides(sdxl: Backbone, sdxl_folder: Path) -> None:
@@ -116,18 +112,14 @@ def test_sdxl_size_conditioning_of_both_sides(sdxl: Backbone, sdxl_folder: Path)
     ours = own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3, micro=micro)
     torch.testing.assert_close(ours[:1], theirs, atol=1e-4, rtol=1e-4)
     assert (theirs - plain[:1]).abs().max() > 1e-3
-    torch.testing.assert_close(
-        own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3), plain, atol=1e-4, rtol=1e-4
-    )
+    torch.testing.assert_close(own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3), plain, atol=1e-4, rtol=1e-4)
 
 
 def test_sdxl_that_does_not_zero_the_empty_negative(tmp_path: Path) -> None:
     folder = tiny.saved(tiny.sdxl(force_zeros=False), tmp_path)
     backbone = load(str(folder))
     theirs = pipeline_latents(opened(folder), guidance_scale=5.0, num_inference_steps=2, height=64, width=64)
-    torch.testing.assert_close(
-        own_latents(backbone, None, 5.0, (64, 64), steps=2), theirs, atol=1e-4, rtol=1e-4
-    )
+    torch.testing.assert_close(own_latents(backbone, None, 5.0, (64, 64), steps=2), theirs, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])

@@ -30,9 +30,7 @@ def word_vectors(backbone: Backbone, words: str) -> dict[str, torch.Tensor]:
     return found
 
 
-def tokens_pair(
-    backbone: Backbone, positive: str = "sharp clean", negative: str = "dirty blurry red"
-) -> DualPrompt:
+def tokens_pair(backbone: Backbone, positive: str = "sharp clean", negative: str = "dirty blurry red") -> DualPrompt:
     sides = word_vectors(backbone, positive), word_vectors(backbone, negative)
     return DualPrompt("tokens", *sides, model_id=backbone.id, family=backbone.family)
 

@@ -152,9 +152,7 @@ def sdxl(force_zeros: bool = True) -> StableDiffusionXLPipeline:
     )
 
 
-def saved(
-    pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Path, **options: str
-) -> Path:
+def saved(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Path, **options: str) -> Path:
     pipeline.save_pretrained(folder, **options)
     return folder
 

@@ -9,9 +9,15 @@ time, which a busy machine does not distort as it does wall time.
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from itertools import count
+
+os.environ.setdefault(
+    "DIFFUSERS_VERBOSITY", "error"
+)  # the embedded model reads 32 tokens, and diffusers says so each time
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 

@@ -95,7 +95,11 @@ MISTAKES = [
     ("steps: 0", [], "c.yaml: steps = 0: input should be greater than or equal to 1"),
     ("steps: 0", ["steps=-1"], "override 'steps=-1': steps = -1: input should be greater than or equal to 1"),
     ("steps: [1]", [], "c.yaml: steps = [1]: input should be a valid integer"),
-    ("", ["steps="], "override 'steps=': steps = null: input should be a valid integer"),
+    (
+        "",
+        ["steps="],
+        "override 'steps=': steps = \"\": input should be a valid integer, unable to parse string as an integer",
+    ),
     ("name: 2024-05-01", [], 'c.yaml: name = "2024-05-01": input should be a valid string'),
     ("name: {2024-05-01: 1}", [], "c.yaml: name = {datetime.date(2024, 5, 1): 1}: input should be a valid string"),
     ("inner: 5", [], "c.yaml: inner = 5: expected a mapping of keys to values"),
@@ -188,3 +192,14 @@ def test_differences_name_the_changed_keys():
         'new: null -> {"f": 1}',
     ]
     assert differences(old, old) == []
+
+
+def test_an_empty_override_is_empty_text():
+    assert load(Generate, None, ["negative="]).negative == ""
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("steps: 3\nguidance: {scale: 1, scale: 2}\nsteps: 4\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml line 3: not valid YAML: the key 'steps' stands twice"):
+        load(Generate, path)

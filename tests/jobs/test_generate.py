@@ -11,8 +11,8 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import TESTS, published
 from PIL import Image
+from processes import TESTS, published
 
 from genir.config.base import load
 from genir.config.generate import Generate
@@ -21,7 +21,7 @@ from genir.jobs.generate import generate
 from genir.jobs.generate.dry_run import dry_run
 from genir.jobs.status import status
 
-SMALL = ["size=[64,64]", "steps=2", "batch=2", "shard_size=4", "gates.quality={piqe: {}}", "device=cpu"]
+SMALL = ["gates.signal={min_std: 4}", "size=[64,64]", "steps=2", "batch=2", "shard_size=4", "gates.quality={piqe: {}}", "device=cpu"]
 CONFIG = "configs/generate_embedded.yaml"
 
 
@@ -199,7 +199,7 @@ def test_what_cannot_work_is_refused_before_a_run_exists(tmp_path, overrides, er
 def test_a_bad_prompt_line_is_named_before_a_run_exists(tmp_path):
     bank = tmp_path / "bank.jsonl"
     bank.write_bytes(b'{"prompt": "a lake"}\n\n{"prompt": 3}\n')
-    with pytest.raises(PromptError, match='bank.jsonl line 3: no "prompt"'):
+    with pytest.raises(PromptError, match=r'bank\.jsonl line 3: no "prompt"'):
         generate(config(tmp_path / "run", f"prompts={bank}"))
     assert not (tmp_path / "run").exists()
 

@@ -12,9 +12,7 @@ STRONG = {"blur": 2.0, "noise": 20.0, "jpeg": 15, "x4": 4}
 
 
 def to_NCHW(pictures: list[Image.Image]) -> torch.Tensor:
-    return torch.stack(
-        [torch.from_numpy(np.asarray(p.convert("RGB")).copy()).permute(2, 0, 1) for p in pictures]
-    )
+    return torch.stack([torch.from_numpy(np.asarray(p.convert("RGB")).copy()).permute(2, 0, 1) for p in pictures])
 
 
 def degrade(picture: Image.Image, kind: str, amount: float) -> Image.Image:

@@ -66,9 +66,7 @@ def test_batch_equals_single(crops_128, niqe_32):
 def test_the_smallest_image_has_four_patches(niqe_32):
     image = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte()
     assert niqe(image, niqe_32).isfinite().all()
-    with pytest.raises(
-        GenirError, match=r"niqe_32: images of 64x63 pixels .* hold 2 patches of 32 pixels, but 4"
-    ):
+    with pytest.raises(GenirError, match=r"niqe_32: images of 64x63 pixels .* hold 2 patches of 32 pixels, but 4"):
         niqe(image[..., :63], niqe_32)
 
 

@@ -12,9 +12,7 @@ def test_aggd_recovers_shape_and_widths(alpha):
     # |x|^alpha of a generalised Gaussian of width 1 is gamma-distributed with shape 1 / alpha.
     torch.manual_seed(0)
     shape = torch.tensor(1 / alpha, dtype=torch.float64)
-    size = (
-        torch.distributions.Gamma(shape, torch.tensor(1.0, dtype=torch.float64)).sample((400_000,)) ** shape
-    )
+    size = torch.distributions.Gamma(shape, torch.tensor(1.0, dtype=torch.float64)).sample((400_000,)) ** shape
     # The side of a sample is drawn in proportion to its width, as in the AGGD.
     left, right = 0.5, 1.5
     sign = torch.rand(size.shape) < left / (left + right)

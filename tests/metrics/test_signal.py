@@ -32,9 +32,7 @@ def test_a_ramp_through_all_levels_has_eight_bits():
 
 def test_half_noise_half_nothing_is_half_flat():
     image = torch.zeros(1, 3, 128, 128, dtype=torch.uint8)
-    image[..., :64] = torch.randint(
-        0, 256, (1, 1, 128, 64), generator=torch.Generator().manual_seed(1)
-    ).byte()
+    image[..., :64] = torch.randint(0, 256, (1, 1, 128, 64), generator=torch.Generator().manual_seed(1)).byte()
     # Patches of 30 px: columns 0-30 and 30-60 are noise, 60-90 holds the edge, 90-120 is empty.
     assert signal(image)["flat"].item() == pytest.approx(1 / 4)
 

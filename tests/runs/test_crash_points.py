@@ -5,14 +5,10 @@ The worker is forked from this process (no torch in it), so that every point of 
 
 import json
 import os
-import sys
-from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 import dummy_worker
-from conftest import published
+import pytest
+from processes import published
 
 SMALL = {"prompts": 10, "batch": 2, "shard_size": 6, "sizes": [[8, 8], [8, 12]]}
 

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from conftest import TESTS, published
+from processes import TESTS, published
 
 JOB = {"prompts": 60, "batch": 3, "shard_size": 10, "sizes": [[8, 8], [8, 12]]}
 

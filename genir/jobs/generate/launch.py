@@ -202,7 +202,8 @@ def tile(sample: Sample) -> Tile:
     """A judged sample as a picture of a sheet."""
     assert sample.verdict is not None
     task, verdict = sample.task, sample.verdict
-    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, sample.pixels_CHW)
+    face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
+    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, sample.pixels_CHW, face)
 
 
 def _device_name(device: torch.device) -> str:
