@@ -21,7 +21,15 @@ from genir.jobs.generate import generate
 from genir.jobs.generate.dry_run import dry_run
 from genir.jobs.status import status
 
-SMALL = ["gates.signal={min_std: 4}", "size=[64,64]", "steps=2", "batch=2", "shard_size=4", "gates.quality={piqe: {}}", "device=cpu"]
+SMALL = [
+    "gates.signal={min_std: 4}",
+    "size=[64,64]",
+    "steps=2",
+    "batch=2",
+    "shard_size=4",
+    "gates.quality={piqe: {}}",
+    "device=cpu",
+]
 CONFIG = "configs/generate_embedded.yaml"
 
 

@@ -43,7 +43,8 @@ def generate(config: Generate) -> int:
     name = worker_name()
     log_to_file(run, name)
     claims = Claims(run, config.limit, config.target.kept, stop)
-    with Progress(run, name, claims.tasks_left()) as progress:
+    share = -(-claims.tasks_left() // run.worker.world)  # workers share the rest, about evenly
+    with Progress(run, name, share) as progress:
         tally = drive(claims, launch.stage(run, backbone, stop), launch.packing(), launch.guard, stop, progress)
     _tell(tally)
     return _end(launch, claims, stop)
