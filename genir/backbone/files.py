@@ -143,6 +143,21 @@ def model_hash(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(own).encode()).hexdigest()
 
 
+def native_size(
+    id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None
+) -> tuple[int, int]:
+    """(H, W) in pixels at which the denoiser was trained, as its configs say; raises ModelError."""
+    found = find(id, revision=revision, variant=variant)
+    if found.kind == "file":
+        if config is None:
+            raise ModelError(f"model {id}: a single file does not say its size; set size: [rows, columns]")
+        found = find_config(config)
+    side = read_json(found.path / "unet" / "config.json", f"model {id}").get("sample_size") or 64
+    rows, columns = (side, side) if isinstance(side, int) else side
+    factor = 2 ** (len(read_json(found.path / "vae" / "config.json", f"model {id}")["block_out_channels"]) - 1)
+    return rows * factor, columns * factor
+
+
 def _is_model(name: str) -> bool:
     return ":" not in name and not name.startswith(("vae/", "scheduler/", "model_index.json"))
 

@@ -230,3 +230,8 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "shards     375 of 4 tasks" in lines
     assert "of 500 prompts are longer than the text encoder reads" in lines
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_size_the_model_s_own_is_taken(tmp_path):
+    lines = "\n".join(dry_run(load(Generate, CONFIG, [f"run={tmp_path}/run", "size=null"])))
+    assert "128x128 pixels" in lines

@@ -24,7 +24,7 @@ def dry_run(config: Generate) -> Iterator[str]:
     launch = Launch(config, ranks.worker())
     plan = launch.plan
     limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
-    sizes = " ".join(f"{height}x{width}" for height, width in config.size)
+    sizes = " ".join(f"{height}x{width}" for height, width in launch.sizes)
     yield f"run        {launch.root}" + (" (exists: would resume)" if is_planned(launch.root) else "")
     yield f"model      {config.model.id}, dual prompt {config.dual or 'none'}"
     yield f"prompts    {plan.prompts.count} in {len(config.prompts)} files, {config.replicas} replicas"
@@ -33,7 +33,7 @@ def dry_run(config: Generate) -> Iterator[str]:
     if is_planned(launch.root):
         summary = summarise(launch.root)
         yield f"done       {summary.done} tasks in {summary.shards_done} shards, {summary.kept} kept"
-    mean = sum(launch.image_bytes()) / len(config.size)
+    mean = sum(launch.image_bytes()) / len(launch.sizes)
     room = storage.free_bytes(launch.existing_folder())
     warning = "  NOT ENOUGH if most are kept" if mean * limited > room else ""
     yield f"disk       about {human_bytes(mean * limited)} if all are kept, {human_bytes(room)} free{warning}"

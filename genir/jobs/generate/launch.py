@@ -41,7 +41,8 @@ class Launch:
         self.prompts = PromptFiles(config.prompts)
         if not is_planned(self.root):
             self.prompts.check()
-        self.plan = Plan(self.prompts, config.seed, config.replicas, config.size, config.batch, config.shard_size)
+        self.sizes = config.size or (self._native_size(),)
+        self.plan = Plan(self.prompts, config.seed, config.replicas, self.sizes, config.batch, config.shard_size)
         self.guard = Guard(config.guard.min_keep, config.guard.after)
         model = config.model
         self.model_files = model_files.identity(
@@ -52,6 +53,10 @@ class Launch:
             loras=[lora.model_dump() for lora in model.loras],
             config=model.config,
         )
+
+    def _native_size(self) -> tuple[int, int]:
+        model = self.config.model
+        return model_files.native_size(model.id, revision=model.revision, variant=model.variant, config=model.config)
 
     @cached_property
     def device(self) -> torch.device:
@@ -116,7 +121,7 @@ class Launch:
         """Refuse sizes that the model or a gate cannot take, and a disk without room, before work starts."""
         import torch
 
-        for height, width in self.config.size:
+        for height, width in self.sizes:
             multiple = backbone.size_multiple
             if height % multiple or width % multiple:
                 raise ConfigError(f"size [{height}, {width}]: the model needs multiples of {multiple} pixels")
@@ -134,7 +139,7 @@ class Launch:
 
     def image_bytes(self) -> list[int]:
         """Estimated bytes of one stored image, by size."""
-        return [estimated_bytes(height, width, self.config.image.format) for height, width in self.config.size]
+        return [estimated_bytes(height, width, self.config.image.format) for height, width in self.sizes]
 
     def open(self, backbone: Backbone | None = None) -> Run:
         """Create or resume the run directory; the loaded model, if it is, adds its licence to env.json."""
@@ -142,6 +147,7 @@ class Launch:
         for gate in self.gates:
             columns |= gate.columns
         meaning = self.config.meaning()
+        meaning["size"] = [list(size) for size in self.sizes]
         meaning["prompts"] = [file.sha256 for file in self.prompts.files]
         meaning["dual"] = self.dual and self.dual.sha256
         meaning["model"]["files"] = self.model_files
