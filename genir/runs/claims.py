@@ -74,6 +74,8 @@ class Claims:
                 if claimed is not None:
                     progress = True
                     yield claimed
+                    if self._target is not None:
+                        break  # again from the first: a dead worker may have left one that the target waits for
 
     def target_reached(self) -> bool:
         """Do the first finished shards, without a gap, hold `target` kept images?"""
