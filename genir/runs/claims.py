@@ -123,6 +123,7 @@ class Claims:
         writer = ShardWriter(self._run.shard(shard), lock, self._run.digest, self._run.columns)
         batches = self._run.plan.batches(shard)
         wanted = sum(int(tasks[0].key) < upto for tasks in batches)  # a limit is rounded up to a batch
+        wanted = max(wanted, writer.batches)  # a launch with a larger limit may have come further
         whole = wanted == len(batches)
         covered = self._end(shard) if whole else int(batches[wanted][0].key)
         return Claimed(shard, writer, batches[writer.batches : wanted], covered)

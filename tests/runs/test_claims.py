@@ -44,3 +44,15 @@ def test_with_a_target_a_gap_that_a_dead_worker_left_comes_first(tmp_path):
     assert alive.target_reached()
 
 
+
+
+def test_a_smaller_limit_says_how_far_a_longer_launch_had_come(tmp_path):
+    for claimed in claims(tmp_path):
+        with claimed.writer:  # both batches are safe, the shard is not finished
+            make(claimed)
+        break
+    for claimed in claims(tmp_path, limit=1):
+        with claimed.writer:
+            assert claimed.batches == []
+            marker = claimed.writer.finish(claimed.covered)
+            assert (marker.tasks, marker.covered) == (4, 4)
