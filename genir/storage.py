@@ -25,6 +25,10 @@ _FIXES = {
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, nothing is lost",
     errno.EROFS: "the file system is read-only; choose another run directory (run=...)",
     errno.EACCES: "no permission to write there; choose another run directory (run=...)",
+    errno.ENOENT: "the run directory was moved or removed while it was in use; run the same command on it (run=...)",
+    errno.ENOTDIR: "a part of this path is a file; choose another run directory (run=...)",
+    errno.EEXIST: "a file or a dangling link has this name; choose another run directory (run=...)",
+    errno.ENAMETOOLONG: "shorten it (run=...)",
     errno.EPERM: "not allowed there, or the file system has no hard links; choose another run directory (run=...)",
 }
 

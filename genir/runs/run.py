@@ -60,8 +60,9 @@ def set_goal(run: Run, limit: int | None, kept: int | None) -> None:
 
 
 def is_planned(root: Path) -> bool:
-    """Was a plan published here before?"""
-    return (root / "plan.json").exists()
+    """Was a plan published here before? Raises ShardError where that cannot be asked."""
+    with storage.explained(root):
+        return (root / "plan.json").exists()
 
 
 def open_run(

@@ -1,5 +1,8 @@
 """Which shard is next, step by step in one process."""
 
+import pytest
+
+from genir.errors import ShardError
 from genir.plan import Plan
 from genir.ranks import Worker
 from genir.records import Prompt
@@ -56,3 +59,16 @@ def test_a_smaller_limit_says_how_far_a_longer_launch_had_come(tmp_path):
             assert claimed.batches == []
             marker = claimed.writer.finish(claimed.covered)
             assert (marker.tasks, marker.covered) == (4, 4)
+
+
+def test_a_run_directory_moved_under_a_worker_is_one_line_and_leaves_no_ghost(tmp_path):
+    going = iter(claims(tmp_path / "run"))
+    first = next(going)
+    with first.writer:
+        make(first)
+        first.writer.finish(first.covered)
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    with pytest.raises(ShardError, match=r"the run directory was moved or removed.*run=") as caught:
+        next(going)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
