@@ -47,8 +47,6 @@ def test_with_a_target_a_gap_that_a_dead_worker_left_comes_first(tmp_path):
     assert alive.target_reached()
 
 
-
-
 def test_a_smaller_limit_says_how_far_a_longer_launch_had_come(tmp_path):
     for claimed in claims(tmp_path):
         with claimed.writer:  # both batches are safe, the shard is not finished
