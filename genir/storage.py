@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +85,11 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside `path` that no other process uses; a crash may leave it behind."""
-    return path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
+    """A name beside `path` that no other process uses; a crash may leave it behind.
+
+    Host and process number say whose it was; containers may share both, so a random part tells them apart.
+    """
+    return path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -172,7 +176,7 @@ def check_locks(folder: Path) -> None:
     Raises:
         ShardError: the file system does not implement locks.
     """
-    probe = folder / f".flock.{os.uname().nodename}.{os.getpid()}"
+    probe = _temporary(folder / ".flock")
     first = second = None
     try:
         first = try_lock(probe)

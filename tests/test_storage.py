@@ -259,6 +259,22 @@ def test_a_file_system_whose_locks_fail_or_do_nothing_is_refused(tmp_path, monke
     assert names(tmp_path) == []
 
 
+def test_containers_of_one_host_name_and_process_number_do_not_meet(tmp_path, monkeypatch):
+    real = storage._write_new
+
+    def other_first(path, data):
+        monkeypatch.setattr(storage, "_write_new", real)
+        storage.check_locks(tmp_path)
+        real(path, data)
+        assert storage.publish(tmp_path / "plan.json", b"the other's")  # from beginning to end between our two steps
+
+    monkeypatch.setattr(storage, "_write_new", other_first)
+    lock = storage.try_lock(storage._temporary(tmp_path / ".flock"))
+    assert not storage.publish(tmp_path / "plan.json", b"ours")
+    os.close(lock)
+    assert (tmp_path / "plan.json").read_bytes() == b"the other's"
+
+
 def test_another_fault_of_a_lock_stays_what_it_is(tmp_path, monkeypatch):
     pretend(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output"):
