@@ -207,7 +207,9 @@ def tile(sample: Sample) -> Tile:
     assert sample.verdict is not None
     task, verdict = sample.task, sample.verdict
     face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
-    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, sample.pixels_CHW, face)
+    # the gate that failed may be the one that looks for faces
+    pixels_CHW = None if verdict.verdict == "error" else sample.pixels_CHW
+    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, pixels_CHW, face)
 
 
 def _device_name(device: torch.device) -> str:
