@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import unicodedata
 from array import array
 from bisect import bisect_right
@@ -122,6 +123,7 @@ class LineFile:
         self._offsets = array("q")  # of every STRIDE-th record
         self._numbers = array("q")  # their line numbers, for messages
         with path.open("rb") as file:
+            self._stamp = _stamp(file)
             for number, line in enumerate(file, 1):
                 digest.update(line)
                 if number > header_lines and line.strip():
@@ -136,7 +138,7 @@ class LineFile:
         """Prompts start .. stop - 1; raises PromptError at a record that cannot be used."""
         if start >= stop:
             return
-        with _again(self.path, self.name) as file:
+        with _again(self.path, self.name, self._stamp) as file:
             file.seek(self._offsets[start // STRIDE])
             numbered = enumerate(file, self._numbers[start // STRIDE])
             records = ((number, line) for number, line in numbered if line.strip())
@@ -166,6 +168,8 @@ def _json_lines(name: str, path: Path) -> LineFile:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise PromptError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
+        except (ValueError, RecursionError) as error:  # a number or a nesting beyond Python's bounds
+            raise PromptError(f"{where}: not usable JSON: {error}") from None
         return _prompt(record, where)
 
     return LineFile(name, path, parse)
@@ -192,12 +196,22 @@ def _csv_lines(name: str, path: Path) -> LineFile:
     return LineFile(name, path, parse, header_lines=1)
 
 
-def _again(path: Path, name: str) -> BinaryIO:
-    """Open a file that was there before."""
+def _stamp(file: BinaryIO) -> tuple[int, int]:
+    """Size and time of the last change: what tells an edited file from the one that was hashed."""
+    facts = os.fstat(file.fileno())
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _again(path: Path, name: str, stamp: tuple[int, int]) -> BinaryIO:
+    """Open a file that was there before, unless it was edited since: its prompts would belong to no plan."""
     try:
-        return path.open("rb")
+        file = path.open("rb")
     except FileNotFoundError:
         raise PromptError(f"{name}: the file was removed while it was in use") from None
+    if _stamp(file) != stamp:
+        file.close()
+        raise PromptError(f"{name}: the file was changed while it was in use; put the old one back and run again")
+    return file
 
 
 class ParquetPrompts:
@@ -209,10 +223,11 @@ class ParquetPrompts:
 
         self.name, self.path = name, path
         with path.open("rb") as file:
+            self._stamp = _stamp(file)
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         try:
             meta = pq.read_metadata(path)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             raise PromptError(f"{name}: not a parquet file: {str(error).splitlines()[0]}") from None
         names = meta.schema.to_arrow_schema().names
         if "prompt" not in names:
@@ -225,17 +240,24 @@ class ParquetPrompts:
 
     def read(self, start: int, stop: int) -> Iterator[Prompt]:
         """Prompts start .. stop - 1; raises PromptError at a record that cannot be used."""
-        import pyarrow.parquet as pq
-
         if start >= stop:
             return
         first, last = bisect_right(self._ends, start) - 1, bisect_right(self._ends, stop - 1) - 1
         position = self._ends[first]
-        with _again(self.path, self.name) as raw, pq.ParquetFile(raw) as file:
-            for batch in file.iter_batches(4096, row_groups=list(range(first, last + 1)), columns=self._columns):
-                wanted = batch.slice(max(0, start - position), max(0, stop - max(start, position)))
-                for number, record in enumerate(wanted.to_pylist(), max(start, position) + 1):
-                    yield _prompt(record, f"{self.name} row {number}")
-                position += batch.num_rows
-                if position >= stop:
-                    return
+        for batch in self._batches(list(range(first, last + 1))):
+            wanted = batch.slice(max(0, start - position), max(0, stop - max(start, position)))
+            for number, record in enumerate(wanted.to_pylist(), max(start, position) + 1):
+                yield _prompt(record, f"{self.name} row {number}")
+            position += batch.num_rows
+            if position >= stop:
+                return
+
+    def _batches(self, groups: list[int]) -> Iterator[Any]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with _again(self.path, self.name, self._stamp) as raw, pq.ParquetFile(raw) as file:
+                yield from file.iter_batches(4096, row_groups=groups, columns=self._columns)
+        except (pa.ArrowException, OSError) as error:
+            raise PromptError(f"{self.name}: damaged parquet file: {str(error).splitlines()[0]}") from None

@@ -45,12 +45,17 @@ def worker(environ: Mapping[str, str] = os.environ) -> Worker:
 
 
 def device(name: str, worker: Worker) -> torch.device:
-    """The device to run on; `auto` takes the accelerator of this local rank, else the CPU.
+    """The device to run on.
+
+    `auto` takes the accelerator of this local rank, else (or with accelerate's ACCELERATE_USE_CPU) the CPU; `cuda`
+    without a number is the one of this local rank too.
 
     Raises:
         ConfigError: no such device on this machine.
     """
     import torch
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
 
     if name != "auto":
         try:
@@ -61,20 +66,28 @@ def device(name: str, worker: Worker) -> torch.device:
             raise ConfigError(
                 f"device {name!r} cannot be used here: {reason}; device=auto takes what there is"
             ) from None
-        return chosen
+        own = _accelerator(worker)
+        return own if chosen.index is None and own.type == chosen.type else chosen
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):  # PartialState itself does not ask
+        return torch.device("cpu")
     if worker.launcher == "accelerate":
-        from accelerate import PartialState
-
         state = PartialState()
         chosen = state.device
         assert chosen is not None
         state.destroy_process_group()  # the workers never wait for each other: a late or dead one must not matter
         return chosen
-    if torch.accelerator.is_available():
-        kind = torch.accelerator.current_accelerator()
-        assert kind is not None
-        return torch.device(kind.type, worker.local_rank % torch.accelerator.device_count())
-    return torch.device("cpu")
+    return _accelerator(worker)
+
+
+def _accelerator(worker: Worker) -> torch.device:
+    """This local rank's accelerator, the CPU where there is none."""
+    import torch
+
+    if not torch.accelerator.is_available():
+        return torch.device("cpu")
+    kind = torch.accelerator.current_accelerator()
+    assert kind is not None
+    return torch.device(kind.type, worker.local_rank % torch.accelerator.device_count())
 
 
 class StopSignal:

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ _FIXES = {
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, nothing is lost",
     errno.EROFS: "the file system is read-only; choose another run directory (run=...)",
     errno.EACCES: "no permission to write there; choose another run directory (run=...)",
+    errno.ENOENT: "the run directory was moved or removed while it was in use; run the same command on it (run=...)",
+    errno.ENOTDIR: "a part of this path is a file; choose another run directory (run=...)",
+    errno.EEXIST: "a file or a dangling link has this name; choose another run directory (run=...)",
+    errno.ENAMETOOLONG: "shorten it (run=...)",
     errno.EPERM: "not allowed there, or the file system has no hard links; choose another run directory (run=...)",
 }
 
@@ -80,8 +85,11 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside `path` that no other process uses; a crash may leave it behind."""
-    return path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
+    """A name beside `path` that no other process uses; a crash may leave it behind.
+
+    Host and process number say whose it was; containers may share both, so a random part tells them apart.
+    """
+    return path.with_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -168,7 +176,7 @@ def check_locks(folder: Path) -> None:
     Raises:
         ShardError: the file system does not implement locks.
     """
-    probe = folder / f".flock.{os.uname().nodename}.{os.getpid()}"
+    probe = _temporary(folder / ".flock")
     first = second = None
     try:
         first = try_lock(probe)

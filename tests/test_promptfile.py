@@ -173,6 +173,23 @@ def test_an_error_names_the_place(write, name, content, message):
     assert found.startswith(message) if name == "p.parquet" else found == message
 
 
+@pytest.mark.parametrize("where", [slice(100, 4000), slice(-200, -20)], ids=["body", "footer"])
+def test_a_damaged_parquet_file_is_one_line(tmp_path, where):
+    path = tmp_path / "p.parquet"
+    parquet(path, [Prompt(f"prompt number {number}") for number in range(5000)])
+    content = bytearray(path.read_bytes())
+    content[where] = b"\xff" * len(content[where])
+    path.write_bytes(content)
+    assert refused(str(path)).startswith(("p.parquet: not a parquet file: ", "p.parquet: damaged parquet file: "))
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 20_000 + "]" * 20_000], ids=["digits", "nesting"])
+def test_json_beyond_python_s_bounds_is_one_line(write, value):
+    assert refused(write("p.jsonl", f'{{"prompt": "a", "x": {value}}}\n')).startswith(
+        "p.jsonl line 1: not usable JSON: "
+    )
+
+
 def test_a_null_prompt_in_parquet_is_named_by_its_row(tmp_path):
     table = pa.table({"prompt": ["a", "b", "c", None, "e"]})
     pq.write_table(table, tmp_path / "p.parquet", row_group_size=2)
@@ -249,12 +266,26 @@ def test_reading_is_lazy_and_an_error_waits_for_its_record(write):
         next(prompts)
 
 
-def test_a_file_that_shrinks_while_it_is_in_use(write):
-    name = write("p.txt", txt([Prompt(f"prompt {number}") for number in range(10)]))
-    files = PromptFiles([name])
+def test_a_file_that_shrinks_while_it_is_read(write):
+    name = write("p.txt", txt([Prompt(f"prompt {number}") for number in range(100_000)]))
+    prompts = PromptFiles([name]).read(0, 100_000)
+    next(prompts)
     os.truncate(name, 40)
     with pytest.raises(PromptError, match=r"p\.txt: the file became shorter while it was in use"):
-        list(files.read(0, 10))
+        list(prompts)
+
+
+@pytest.mark.parametrize("ending", ["txt", "parquet"])
+def test_a_file_that_is_edited_while_it_is_in_use(tmp_path, ending):
+    def write(prompts):
+        path = tmp_path / f"p.{ending}"
+        path.write_bytes(txt(prompts)) if ending == "txt" else parquet(path, prompts)
+        return str(path)
+
+    files = PromptFiles([write([Prompt(f"prompt {number}") for number in range(10)])])
+    write([Prompt(f"another {number}") for number in range(10)])
+    with pytest.raises(PromptError, match=r"the file was changed while it was in use"):
+        list(files.read(5, 10))
 
 
 def test_the_second_file_is_the_one_that_an_error_names(write):

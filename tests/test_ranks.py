@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +62,30 @@ def test_auto_takes_the_accelerator_of_the_local_rank(monkeypatch, available, ex
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
     assert ranks.device("auto", Worker(13, 16, 5, "slurm")) == torch.device(expected)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("cuda", "cuda:1"), ("cuda:3", "cuda:3"), ("cpu", "cpu")])
+def test_a_kind_of_device_without_a_number_is_the_local_rank_s(monkeypatch, name, expected):
+    import torch
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device: torch.ones(1))
+    assert ranks.device(name, Worker(13, 16, 5, "slurm")) == torch.device(expected)
+
+
+@pytest.mark.parametrize("launcher", ["accelerate", "alone"])
+def test_accelerate_s_cpu_switch_is_obeyed_where_there_are_gpus(monkeypatch, launcher):
+    import torch
+
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    state = SimpleNamespace(device=torch.device("cuda:0"), destroy_process_group=lambda: None)
+    monkeypatch.setattr("accelerate.PartialState", lambda: state)
+    assert ranks.device("auto", Worker(1, 2, 1, launcher)) == torch.device("cpu")
 
 
 PROGRAM = textwrap.dedent("""

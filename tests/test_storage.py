@@ -259,6 +259,22 @@ def test_a_file_system_whose_locks_fail_or_do_nothing_is_refused(tmp_path, monke
     assert names(tmp_path) == []
 
 
+def test_containers_of_one_host_name_and_process_number_do_not_meet(tmp_path, monkeypatch):
+    real = storage._write_new
+
+    def other_first(path, data):
+        monkeypatch.setattr(storage, "_write_new", real)
+        storage.check_locks(tmp_path)
+        real(path, data)
+        assert storage.publish(tmp_path / "plan.json", b"the other's")  # from beginning to end between our two steps
+
+    monkeypatch.setattr(storage, "_write_new", other_first)
+    lock = storage.try_lock(storage._temporary(tmp_path / ".flock"))
+    assert not storage.publish(tmp_path / "plan.json", b"ours")
+    os.close(lock)
+    assert (tmp_path / "plan.json").read_bytes() == b"the other's"
+
+
 def test_another_fault_of_a_lock_stays_what_it_is(tmp_path, monkeypatch):
     pretend(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output"):
@@ -266,7 +282,7 @@ def test_another_fault_of_a_lock_stays_what_it_is(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize("number", storage._FIXES)
 def test_faults_that_a_user_can_mend_are_one_line(number):
     with pytest.raises(ShardError) as caught, storage.explained(Path("outputs/a")):
         raise OSError(number, os.strerror(number), "some.tmp")
@@ -278,7 +294,7 @@ def test_faults_that_a_user_can_mend_are_one_line(number):
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.EIO, "Input/output error"), FileNotFoundError(2, "x"), ValueError("x")]
+    "error", [OSError(errno.EIO, "Input/output error"), OSError(errno.EBADF, "x"), ValueError("x")]
 )
 def test_other_faults_are_bugs_and_stay_what_they_are(error):
     with pytest.raises(type(error)) as caught, storage.explained(Path("outputs/a")):

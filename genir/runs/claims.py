@@ -74,6 +74,8 @@ class Claims:
                 if claimed is not None:
                     progress = True
                     yield claimed
+                    if self._target is not None:
+                        break  # again from the first: a dead worker may have left one that the target waits for
 
     def target_reached(self) -> bool:
         """Do the first finished shards, without a gap, hold `target` kept images?"""
@@ -124,6 +126,7 @@ class Claims:
         writer = ShardWriter(self._run.shard(shard), lock, self._run.digest, self._run.columns)
         batches = self._run.plan.batches(shard)
         wanted = sum(int(tasks[0].key) < upto for tasks in batches)  # a limit is rounded up to a batch
+        wanted = max(wanted, writer.batches)  # a launch with a larger limit may have come further
         whole = wanted == len(batches)
         covered = self._end(shard) if whole else int(batches[wanted][0].key)
         return Claimed(shard, writer, batches[writer.batches : wanted], covered)

@@ -60,8 +60,9 @@ def set_goal(run: Run, limit: int | None, kept: int | None) -> None:
 
 
 def is_planned(root: Path) -> bool:
-    """Was a plan published here before?"""
-    return (root / "plan.json").exists()
+    """Was a plan published here before? Raises ShardError where that cannot be asked."""
+    with storage.explained(root):
+        return (root / "plan.json").exists()
 
 
 def open_run(
@@ -70,7 +71,7 @@ def open_run(
     columns: Columns,
     meaning: dict[str, Any],
     config: dict[str, Any],
-    env: dict[str, Any],
+    env: dict[str, Any] | None,
     worker: Worker,
 ) -> Run:
     """Create the run directory, or resume the one that is there.
@@ -81,7 +82,7 @@ def open_run(
         columns: columns of its tables.
         meaning: all that makes two runs the same run; its digest is compared.
         config: the resolved configuration, for people.
-        env: model files, licences and device, for people.
+        env: model files, licences and device, for people; None before the model is loaded leaves env.json alone.
         worker: who this process is.
 
     Raises:
@@ -106,9 +107,10 @@ def open_run(
             _compare(root, run.digest, meaning)
         run.image.mkdir(exist_ok=True)
         storage.publish(root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-        here = {"versions": versions(), **env}
-        if not storage.publish(root / "env.json", _json(here)):
-            _note_changes(root, here)
+        if env is not None:
+            here = {"versions": versions(), **env}
+            if not storage.publish(root / "env.json", _json(here)):
+                _note_changes(root, here)
     return run
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from genir import storage
 from genir.errors import PlanError
 from genir.shards.files import Marker, ShardFiles, read_journal
 from genir.shards.reader import markers
@@ -40,10 +41,7 @@ def summarise(root: Path) -> Summary:
     Raises:
         PlanError: no run there.
     """
-    try:
-        plan = json.loads((root / "plan.json").read_bytes())
-    except FileNotFoundError:
-        raise PlanError(f"{root}: no genir run there (no plan.json)") from None
+    plan = _plan(root)
     summary = Summary(plan["tasks"], plan["shards"])
     stage = root / "image"
     finished: dict[int, Marker] = {}
@@ -60,6 +58,22 @@ def summarise(root: Path) -> Summary:
             summary.journalled += sum(len(entry.rows) for entry in entries)
     _judge_goal(root, plan, summary, finished)
     return summary
+
+
+def _plan(root: Path) -> dict[str, Any]:
+    path = root / "plan.json"
+    with storage.explained(path):
+        if not path.exists():
+            raise PlanError(f"{root}: no genir run there (no plan.json)")
+        content = path.read_bytes()
+    try:
+        plan = json.loads(content)
+    except ValueError:
+        plan = None
+    numbers = ("tasks", "shards", "shard_size")
+    if not isinstance(plan, dict) or not all(isinstance(plan.get(name), int) for name in numbers):
+        raise PlanError(f"{root}/plan.json: not the plan of a genir run")
+    return plan
 
 
 def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: dict[int, Marker]) -> None:

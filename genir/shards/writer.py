@@ -34,7 +34,7 @@ def claim(files: ShardFiles, upto: int) -> int | None:
         The descriptor that holds the lock, to be given to a ShardWriter.
     """
     with storage.explained(files.part):
-        files.folder.mkdir(parents=True, exist_ok=True)
+        files.folder.mkdir(exist_ok=True)  # no parents: a run that was moved must not begin again here
         fd = storage.try_lock(files.part)
         if fd is None:
             return None

@@ -203,3 +203,11 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path.write_text("steps: 3\nguidance: {scale: 1, scale: 2}\nsteps: 4\n")
     with pytest.raises(ConfigError, match=r"c\.yaml line 3: not valid YAML: the key 'steps' stands twice"):
         load(Generate, path)
+
+
+@pytest.mark.parametrize("text", ["run: {{ folder }}\n", "[a, b]: 3\n"])
+def test_a_key_that_is_no_text_is_refused(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"c\.yaml line 1: not valid YAML: found unhashable key"):
+        load(Generate, path)

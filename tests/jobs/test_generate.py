@@ -9,8 +9,10 @@ import sys
 import tarfile
 import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from processes import TESTS, published
 
@@ -20,6 +22,7 @@ from genir.errors import ConfigError, GenirError, ModelError, PlanError, PromptE
 from genir.jobs.generate import generate
 from genir.jobs.generate.dry_run import dry_run
 from genir.jobs.status import status
+from genir.records import Prompt, Sample, Task
 
 SMALL = [
     "gates.signal={min_std: 4}",
@@ -235,3 +238,17 @@ def test_a_dry_run_writes_nothing(tmp_path):
 def test_without_a_size_the_model_s_own_is_taken(tmp_path):
     lines = "\n".join(dry_run(load(Generate, CONFIG, [f"run={tmp_path}/run", "size=null"])))
     assert "128x128 pixels" in lines
+
+
+def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
+    from genir.gate import Gate, judge
+    from genir.jobs.generate.launch import tile
+
+    def score(images_NCHW):
+        raise RuntimeError("out of memory while looking for faces")
+
+    made = Sample(Task("000000000", Prompt("a person"), 0, 64, 64), np.full((3, 64, 64), 90, np.uint8))
+    gate = Gate({"face_count": "int"}, score, lambda scores: "")
+    ((judged,),) = judge([[made]], [gate], False, torch.device("cpu"))
+    assert judged.verdict.verdict == "error"
+    assert tile(judged).pixels_CHW is None

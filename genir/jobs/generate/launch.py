@@ -142,7 +142,7 @@ class Launch:
         return [estimated_bytes(height, width, self.config.image.format) for height, width in self.sizes]
 
     def open(self, backbone: Backbone | None = None) -> Run:
-        """Create or resume the run directory; the loaded model, if it is, adds its licence to env.json."""
+        """Create or resume the run directory; only with the loaded model is env.json written."""
         columns = dict(BASE_COLUMNS)
         for gate in self.gates:
             columns |= gate.columns
@@ -152,9 +152,13 @@ class Launch:
         meaning["dual"] = self.dual and self.dual.sha256
         meaning["model"]["files"] = self.model_files
         meaning["gates"]["weights"] = {name: sha for gate in self.gates for name, sha in gate.weights.items()}
-        env = {"model": self.config.model.id, "model_files": self.model_files, "device": _device_name(self.device)}
-        if backbone is not None:
-            env |= {"model_licence": backbone.licence, "attention": backbone.attention}
+        env = backbone and {
+            "model": self.config.model.id,
+            "model_files": self.model_files,
+            "device": _device_name(self.device),
+            "model_licence": backbone.licence,
+            "attention": backbone.attention,
+        }
         config = self.config.model_dump(mode="json")
         return open_run(self.root, self.plan, columns, meaning, config, env, self.worker)
 
@@ -209,7 +213,9 @@ def tile(sample: Sample) -> Tile:
     assert sample.verdict is not None
     task, verdict = sample.task, sample.verdict
     face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
-    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, sample.pixels_CHW, face)
+    # the gate that failed may be the one that looks for faces
+    pixels_CHW = None if verdict.verdict == "error" else sample.pixels_CHW
+    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, pixels_CHW, face)
 
 
 def _device_name(device: torch.device) -> str:
