@@ -1,5 +1,6 @@
 """What a person sees while a worker runs."""
 
+import contextlib
 import logging
 from types import SimpleNamespace
 
@@ -15,4 +16,6 @@ def test_a_log_that_cannot_be_written_is_no_traceback_on_the_screen(tmp_path, ca
     log.error("8 images")
     (ours,) = set(log.handlers) - set(before)
     log.removeHandler(ours)
+    with contextlib.suppress(OSError):
+        ours.close()
     assert "Traceback" not in capfd.readouterr().err
