@@ -6,6 +6,7 @@ kill -9, and started again; then the bare diffusers loop is timed on the same ma
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -114,7 +115,9 @@ def _generate(root: Path, total: int, stop_at: int | None) -> str:
 def _watch(root: Path, total: int, workers: list[subprocess.Popen[str]], stop_at: int | None) -> str:
     shown = -1
     while any(worker.poll() is None for worker in workers):
-        time.sleep(0.5)
+        for worker in workers:  # reads what they say, too: a full pipe would stop them
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.communicate(timeout=0.5 / len(workers))
         safe = _safe(root)
         if safe >= shown + total // 8:
             shown = safe
@@ -123,12 +126,13 @@ def _watch(root: Path, total: int, workers: list[subprocess.Popen[str]], stop_at
             workers[0].send_signal(signal.SIGTERM)
             workers[1].kill()
             for worker in workers:
-                worker.wait()
+                worker.communicate()
             return f"{_safe(root)} of {total} images safe"
     for worker in workers:
         _, text = worker.communicate()
         if worker.returncode:
-            raise ShardError(f"a worker of the quickstart ended with code {worker.returncode}: {text.strip()[-400:]}")
+            reason = (text.strip().splitlines() or [""])[-1]  # after the lines of its log
+            raise ShardError(f"a worker of the quickstart ended with code {worker.returncode}: {reason}")
     return ""
 
 

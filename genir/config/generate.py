@@ -203,7 +203,7 @@ class Generate(Strict):
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()
     guard: Guard = Guard()
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps, ... (cuda: the GPU of the local rank)")
+    device: str = Field(default="auto", description="auto, cpu, cuda (of the local rank), cuda:1, mps, ...")
 
     @field_validator("run")
     @classmethod

@@ -29,6 +29,7 @@ def log_to_file(run: Run, name: str) -> None:
     with storage.explained(folder):
         folder.mkdir(exist_ok=True)
         handler = logging.FileHandler(folder / f"{name}.log")
+    handler.handleError = lambda record: None  # a full disk is told once, by whoever writes the images
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
 

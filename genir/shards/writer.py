@@ -93,8 +93,10 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._journal >= 0:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # A second Ctrl-C does not wait for the thread that writes: the end of the process closes what it writes to,
+        # else it could go on in whatever file is opened next.
+        if self._journal >= 0 and kind is not KeyboardInterrupt:
             os.close(self._journal)
             os.close(self._fd)
 

@@ -239,3 +239,14 @@ def test_a_member_name_that_ustar_cannot_hold_is_refused(files):
 
 def test_a_missing_journal_reads_as_empty(files):
     assert read_journal(files) == ([], 0)
+
+
+def test_an_interrupt_leaves_the_descriptors_to_the_thread_that_may_still_write(files):
+    lock = claim(files, END)
+    with pytest.raises(KeyboardInterrupt), ShardWriter(files, lock, "plan", COLUMNS) as writer:
+        raise KeyboardInterrupt  # the second Ctrl-C, while the main thread waits for the saver
+    another = files.folder / "statistics.json"
+    with another.open("wb"):  # would get the lowest free descriptor
+        writer.add(rows(0), members(rows(0)))
+    assert another.read_bytes() == b""
+    assert claim(files, END) is None, "the shard is held as long as it may be written"
