@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genir import images, storage
+from genir import images, ranks, storage
 from genir.config.base import load
 from genir.config.generate import Generate
-from genir.errors import ShardError
+from genir.errors import ConfigError, ShardError
+from genir.jobs.generate.launch import Launch
 from genir.runs.run import is_planned
-from genir.runs.summary import Summary, describe, summarise
+from genir.runs.summary import Summary, summarise
 from genir.shards import reader
 from genir.shards.files import ShardFiles
 from genir.sheet import Tile, contact_sheet
@@ -39,11 +41,14 @@ SHEET_TILES = 96
 
 def quickstart(run: str) -> int:
     """Run it all in the directory `run`; returns the exit code."""
+    if "=" in run:
+        raise ConfigError(f"quickstart {run}: takes a directory, no overrides; `genir generate` takes them")
     root = Path(run)
     config = load(Generate, CONFIG, [f"run={run}"])
+    Launch(config, ranks.Worker()).check()
     total = config.limit or 0
     resumed = is_planned(root)
-    if not (resumed and summarise(root).is_reached):
+    if not (resumed and summarise(root).state == "reached"):
         _say(f"generating {total} images with {WORKERS} workers of one thread into {root}")
         stopped = _generate(root, total, stop_at=None if resumed else int(STOP_AT * total))
         if stopped:
@@ -54,11 +59,17 @@ def quickstart(run: str) -> int:
     sheet = root / "contact_sheet.png"
     storage.write(sheet, contact_sheet(list(islice(_tiles(root), SHEET_TILES)), columns=12, side=128))
     _say("\n".join(_table(root, bare)))
+    genir = "genir" if shutil.which("genir") else str(Path(sys.executable).with_name("genir"))
     _say(
-        f"\npictures   {sheet}\nshards     {root}/image/*.tar (WebDataset), *.parquet (a row for every image)\n"
-        f"next       genir generate {CONFIG} run={run} limit=500     the same run, grown\n"
-        f"           genir generate {CONFIG} run=outputs/mine prompts=my_prompts.txt\n"
-        "           configs/generate_sdxl.yaml for SDXL on GPUs; genir generate --help"
+        f"""
+The model that travels with genir is small: it reads 32 tokens of a prompt and knows few subjects.
+Judge the machinery by it, not the pictures.
+
+pictures   {sheet}   (the first {SHEET_TILES}; rejected ones are framed, with their reason)
+shards     {root}/image/*.tar (WebDataset), *.parquet (a row for every image)
+next       {genir} generate {CONFIG} run={run} limit=500      the same run, grown
+           {genir} generate {CONFIG} run=outputs/mine prompts=my_prompts.txt
+           {genir} generate configs/generate_sdxl.yaml --dry-run       SDXL, for GPUs"""
     )
     return 0
 
@@ -66,9 +77,6 @@ def quickstart(run: str) -> int:
 def bare_loop(run: str) -> None:
     """Print [images/s, processor seconds an image] of diffusers' pipeline at the run's model, size, batch and steps."""
     import torch
-
-    from genir import ranks
-    from genir.jobs.generate.launch import Launch
 
     config = load(Generate, CONFIG, [f"run={run}"])
     launch = Launch(config, ranks.Worker())
@@ -178,15 +186,22 @@ def _table(root: Path, bare: tuple[float, float]) -> list[str]:
         sum(worker[key] for worker in workers) for key in ("judged", "seconds", "cpu_seconds")
     )
     bare_rate, bare_cpu = bare
-    lines = ["", describe(summary), "", f"{'kept':<24}{summary.kept:>8}{summary.kept / summary.done:>9.1%}"]
+    rate, cpu = WORKERS * judged / seconds, cpu_seconds / judged
+    lines = [
+        "",
+        f"{'images':<32}{summary.done:>8}",
+        f"{'kept':<32}{summary.kept:>8}{summary.kept / summary.done:>9.1%}",
+    ]
     for reason, count in summary.reasons.most_common():
-        lines.append(f"{'rejected: ' + reason:<24}{count:>8}{count / summary.done:>9.1%}")
-    rate = WORKERS * judged / seconds
-    lines.append(f"{'images/s':<24}{rate:>8.2f}   {WORKERS} workers, gated and stored, start-up excluded")
-    lines.append(f"{'images/s, bare loop':<24}{bare_rate:>8.2f}   diffusers' pipeline, nothing gated or stored")
-    efficiency = bare_cpu * judged / cpu_seconds
-    lines.append(f"{'efficiency':<24}{efficiency:>8.2f}   processor time an image, bare loop over ours")
-    return lines
+        lines.append(f"{'rejected: ' + reason:<32}{count:>8}{count / summary.done:>9.1%}")
+    return [
+        *lines,
+        "",
+        f"{'':<32}{'genir':>8}{'bare loop':>11}{'efficiency':>12}",
+        f"{'images/s (wall time)':<32}{rate:>8.2f}{bare_rate:>11.2f}{rate / bare_rate:>12.2f}",
+        f"{'processor seconds an image':<32}{cpu:>8.3f}{bare_cpu:>11.3f}{bare_cpu / cpu:>12.2f}",
+        "bare loop: diffusers' own pipeline, nothing gated or stored, measured after the run; start-up excluded",
+    ]
 
 
 def _say(text: str) -> None:

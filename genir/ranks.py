@@ -106,3 +106,5 @@ class StopSignal:
         if self.name and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.name = signal.Signals(number).name
+        # not through logging: a handler may interrupt a logging call that holds its lock
+        os.write(2, f"{self.name}: stopping after this denoising step\n".encode())

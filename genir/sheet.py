@@ -65,6 +65,8 @@ def _picture(tile: Tile, side: int) -> Image.Image:
         ImageDraw.Draw(picture).text((10, side // 2 - 6), text, fill=(170, 170, 170), font=ImageFont.load_default(11))
         return picture
     picture = Image.fromarray(tile.pixels_CHW.transpose(1, 2, 0))
+    if (factor := side // max(picture.size)) > 1:
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     if tile.face:
         picture = picture.resize((6, 6), Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
         picture = picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 24))

@@ -177,7 +177,7 @@ def _as_sizes(value: Any) -> Any:
 class Generate(Strict):
     """All keys of `genir generate`."""
 
-    run: str = Field(default="outputs/embedded", description="run directory")
+    run: str = Field(default="outputs/embedded", min_length=1, description="run directory")
     seed: int = Field(default=0, ge=0, description="the run's seed")
     model: ModelOrId = Field(default=Model(), description="text-to-image model")
     dual: str | None = Field(default=None, description="dual-prompt file; null: plain prompts")

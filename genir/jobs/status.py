@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 from genir.ranks import EXIT_AGAIN
 from genir.runs.summary import describe, summarise
@@ -13,7 +15,8 @@ STALE_AFTER = 300.0  # seconds without a heartbeat
 
 
 def status(run: str) -> tuple[int, list[str]]:
-    """(exit code, lines for the user): 0 when the latest launch's goal is reached, 75 while work remains.
+    """(exit code, lines for the user): 0 when the latest launch's goal is reached, 75 while work remains, 2 when all
+    is done but fewer are kept than the target asks for.
 
     Raises:
         PlanError: no run there.
@@ -21,13 +24,30 @@ def status(run: str) -> tuple[int, list[str]]:
     root = Path(run)
     summary = summarise(root)
     lines = [f"{root}: {describe(summary)}"]
-    now = time.time()
     for path in sorted((root / "stats").glob("*.json")):
         facts = json.loads(path.read_bytes())
-        age = now - facts["heartbeat"]
-        state = "ended" if facts["ended"] else f"silent for {age / 60:.0f} min" if age > STALE_AFTER else "at work"
         rate = facts["judged"] / facts["seconds"] if facts["seconds"] else 0.0
-        lines.append(f"  {path.stem}: {state}, {facts['judged']} images, {facts['kept']} kept, {rate:.2f} images/s")
-    goal = summary.goal
-    lines.append(f"goal of the latest launch: {goal}: {'reached' if summary.is_reached else 'not reached'}")
-    return (0 if summary.is_reached else EXIT_AGAIN), lines
+        counts = f"{facts['judged']} images, {facts['kept']} kept, {rate:.2f} images/s"
+        lines.append(f"  {path.stem}: {_state(facts)}, {counts}")
+    lines.append(f"goal of the latest launch: {summary.goal}: {summary.state}")
+    return {"reached": 0, "open": EXIT_AGAIN, "exhausted": 2}[summary.state], lines
+
+
+def _state(facts: dict[str, Any]) -> str:
+    """Of a worker, from its statistics file."""
+    age = time.time() - facts["heartbeat"]
+    if facts["ended"]:
+        return "ended"
+    if facts["host"] == os.uname().nodename and not _is_alive(facts["pid"]):
+        return "gone (killed)"
+    return f"silent for {age / 60:.0f} min" if age > STALE_AFTER else "at work"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

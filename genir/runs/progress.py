@@ -50,7 +50,7 @@ class Progress:
             name: what `worker_name` gave.
             total: tasks that this worker will about do, for the bar.
         """
-        self._run, self._file = run, run.root / "stats" / f"{name}.json"
+        self._run, self._total, self._file = run, total, run.root / "stats" / f"{name}.json"
         self._tally = Tally()
         self._shown = self._beaten = time.monotonic()
         on_terminal = sys.stderr.isatty() and run.worker.rank == 0
@@ -59,6 +59,7 @@ class Progress:
     def __enter__(self) -> Progress:
         with storage.explained(self._file):
             self._file.parent.mkdir(exist_ok=True)
+        self.beat(self._tally)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -74,7 +75,9 @@ class Progress:
             self._bar.set_postfix_str(f"{tally.kept} kept", refresh=False)
         elif now - self._shown >= LINE_EVERY:
             self._shown = now
-            log.info("%d images, %d kept, %.2f images/s", tally.judged, tally.kept, tally.judged / tally.seconds)
+            rate = tally.judged / tally.seconds
+            left = f"{max(0, self._total - tally.judged) / rate / 60:.0f} min left"
+            log.info("%d of about %d images, %d kept, %.2f/s, %s", tally.judged, self._total, tally.kept, rate, left)
         if now - self._beaten >= BEAT_EVERY:
             self._beaten = now
             self.beat(tally)
@@ -82,6 +85,8 @@ class Progress:
     def beat(self, tally: Tally, ended: bool = False) -> None:
         """Write this worker's statistics file."""
         facts = {
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
             "rank": self._run.worker.rank,
             "world": self._run.worker.world,
             "heartbeat": time.time(),

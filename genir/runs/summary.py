@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from genir import storage
 from genir.errors import PlanError
@@ -32,7 +32,10 @@ class Summary:
     image_bytes: int = 0
     goal: str = "all tasks"
     """What the latest launch was asked for."""
-    is_reached: bool = False
+    wanted: int = 0
+    """Tasks that the latest launch's limit asks for."""
+    state: Literal["open", "reached", "exhausted"] = "open"
+    """Exhausted: all wanted tasks are done, but fewer are kept than the target asks for."""
 
 
 def summarise(root: Path) -> Summary:
@@ -88,11 +91,14 @@ def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: di
         if marker is None or marker.covered < min(limit, (shard + 1) * size):
             break
         in_prefix, covered = in_prefix + marker.kept, min(limit, (shard + 1) * size)
+    summary.wanted = limit
     summary.goal = f"the first {limit} tasks" if goal["limit"] else "all tasks"
-    summary.is_reached = covered == limit
     if kept:
         summary.goal += f" until {kept} are kept"
-        summary.is_reached = summary.is_reached or in_prefix >= kept
+    if kept and in_prefix >= kept:
+        summary.state = "reached"
+    elif covered == limit:
+        summary.state = "exhausted" if kept else "reached"
 
 
 def human_bytes(count: float) -> str:
@@ -109,7 +115,9 @@ def describe(summary: Summary) -> str:
     rejected = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.most_common())
     share = f" ({summary.kept / summary.done:.0%})" if summary.done else ""
     unfinished = f", {summary.journalled} more in unfinished shards" if summary.journalled else ""
+    wanted = max(summary.wanted, summary.done)  # a limit is rounded up to a batch
+    plan = f" (the plan has {summary.tasks})" if wanted < summary.tasks else ""
     return (
-        f"{summary.done} of {summary.tasks} images in {summary.shards_done} of {summary.shards} shards{unfinished}; "
+        f"{summary.done} of {wanted} images{plan} in {summary.shards_done} shards{unfinished}; "
         f"{summary.kept} kept{share}, {human_bytes(summary.image_bytes)}; rejected: {rejected or 'none'}"
     )

@@ -7,6 +7,7 @@ journal and the first name go. Every state in between is continued by opening th
 
 from __future__ import annotations
 
+import logging
 import os
 import tarfile
 from collections import Counter
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from genir.records import Columns
+
+log = logging.getLogger("genir")
 
 _BLOCK = tarfile.BLOCKSIZE
 _COPY = 1 << 20
@@ -164,7 +167,9 @@ class ShardWriter:
         for stale in files.folder.glob(f"{files.name}.*.tmp"):
             storage.remove(stale)
         if files.marker.exists() and read_marker(files) is None and not files.journal.exists():
-            storage.set_aside(files.marker)  # half-written, or its files are gone: nothing here can be trusted
+            # half-written, or its files are gone or cut: nothing here can be trusted
+            bad = storage.set_aside(files.marker)
+            log.warning("%s: not what its files are; kept as %s, the shard is made again", files.marker, bad.name)
         marker = read_marker(files)
         entries, length = read_journal(files)
         size = os.fstat(self._fd).st_size

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from genir.records import Sample, Task
     from genir.runs.drive import Stage
 
-PREVIEW_TILES = 32
+PREVIEW_TILES, PREVIEW_SIDE = 32, 256
 
 
 class Launch:
@@ -249,7 +249,7 @@ def _previewed(path: Path, batches: Iterable[list[Sample]]) -> Iterator[list[Sam
         if len(tiles) < PREVIEW_TILES and (tiles or not path.exists()):
             tiles += [tile(sample) for sample in samples]
             with storage.explained(path):
-                storage.write(path, contact_sheet(tiles[:PREVIEW_TILES]))
+                storage.write(path, contact_sheet(tiles[:PREVIEW_TILES], side=PREVIEW_SIDE))
         yield samples
 
 
