@@ -65,15 +65,16 @@ def sample(
         Stopped: `should_stop` said yes; the batch in flight is given up.
         ModelError: so many tasks in a row failed that the fault lies with the device or the model.
     """
-    streak, held = streak or Streak(), []  # batches that end in failures wait for a success that clears the device of suspicion
+    streak = streak or Streak()
+    held = []  # batches that end in failures wait for a success that clears the device of suspicion
     for tasks in batches:
         samples = _make(tasks, tasks, backbone, settings, should_stop)
         for made in samples:
             streak.failures = streak.failures + 1 if made.error else 0
             if streak.failures >= MAX_FAILURES_IN_A_ROW:
                 raise ModelError(
-                    f"{streak.failures} images in a row failed, the last with {made.error}; the device or the model is at "
-                    "fault, not the prompts: mend it and run the same command again"
+                    f"{streak.failures} images in a row failed, the last with {made.error}; the device or the model "
+                    "is at fault, not the prompts: mend it and run the same command again"
                 )
         held.append(samples)
         if not streak.failures:
