@@ -23,16 +23,24 @@ examples:
   genir generate configs/generate_embedded.yaml --dry-run what would be made
   genir generate configs/generate_sdxl.yaml run=outputs/a limit=1000
   torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
-The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped early: run it again.
+The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped
+early: run it again, 130 interrupted twice.
 """
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     options = _parse(arguments)
-    for library in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):  # their notices are not about the user's job
+    for library in (
+        "TRANSFORMERS_VERBOSITY",
+        "DIFFUSERS_VERBOSITY",
+        "HF_HUB_VERBOSITY",
+    ):  # their notices are not about the user's job
         os.environ.setdefault(library, "error")
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    rank = f"[{os.environ['RANK']}] " if "RANK" in os.environ else ""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
+    )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         return options.command(options)
@@ -41,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"genir: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("genir: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        print("genir: interrupted", file=sys.stderr)  # noqa: T201
         return 130
     except BrokenPipeError:  # the reader of our output (head, less) is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

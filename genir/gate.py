@@ -110,16 +110,14 @@ def judge(
 def _score(gate: Gate, samples: Sequence[Sample], images_NCHW: Tensor) -> None:
     """Score a batch; where a gate fails, image by image, so that one image cannot stop the run."""
     try:
-        rows = gate.score(images_NCHW)
+        for sample, scores in zip(samples, gate.score(images_NCHW), strict=True):
+            sample.scores |= scores
+        return
     except (GenirError, torch.AcceleratorError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever an image can provoke becomes its row
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        rows = None
-    if rows is not None:
-        for sample, scores in zip(samples, rows, strict=True):
-            sample.scores |= scores
-    elif len(samples) == 1:
+    if len(samples) == 1:
         log.warning("task %s could not be judged: %s", samples[0].task.key, message)
         samples[0].error = message
     else:

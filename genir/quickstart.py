@@ -74,7 +74,7 @@ def bare_loop(run: str) -> None:
     launch = Launch(config, ranks.Worker())
     pipeline = launch.backbone().make_pipeline().to(launch.device)
     pipeline.set_progress_bar_config(disable=True)
-    height, width = config.size[0]
+    height, width = launch.sizes[0]
     tasks = launch.plan.tasks(0)[: config.batch]
 
     def batch() -> None:

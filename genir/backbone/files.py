@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,31 @@ def model_hash(hashes: Mapping[str, str]) -> str:
     """
     own = [f"{name} {value}" for name, value in sorted(hashes.items()) if _is_model(name)]
     return hashlib.sha256("\n".join(own).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes in pixels that a model can make."""
+
+    native_HW: tuple[int, int]
+    """What the denoiser was trained at."""
+    multiple: int
+    """Heights and widths must be multiples of this."""
+
+
+def geometry(
+    id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None
+) -> Geometry | None:
+    """What the configs of a model say of its sizes; None for a single file without `config`. Raises ModelError."""
+    found = find(id, revision=revision, variant=variant)
+    if found.kind == "file":
+        if config is None:
+            return None
+        found = find_config(config)
+    side = read_json(found.path / "unet" / "config.json", f"model {id}").get("sample_size") or 64
+    rows, columns = (side, side) if isinstance(side, int) else side
+    factor = 2 ** (len(read_json(found.path / "vae" / "config.json", f"model {id}")["block_out_channels"]) - 1)
+    return Geometry((rows * factor, columns * factor), factor)
 
 
 def _is_model(name: str) -> bool:

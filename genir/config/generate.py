@@ -167,6 +167,8 @@ def _as_list(value: Any) -> Any:
 
 
 def _as_sizes(value: Any) -> Any:
+    if value is None:
+        return None
     if not isinstance(value, list | tuple):
         raise ValueError("expected [rows, columns] in pixels, or a list of such pairs")
     return [value] if value and not any(isinstance(part, list | tuple) for part in value) else value
@@ -184,8 +186,8 @@ class Generate(Strict):
         default=("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
     )
     replicas: int = Field(default=1, ge=1, description="images of each prompt")
-    size: Annotated[tuple[Size, ...], BeforeValidator(_as_sizes)] = Field(
-        default=((1024, 1024),), min_length=1, description="[rows, columns], or a list of them drawn per image"
+    size: Annotated[Annotated[tuple[Size, ...], Field(min_length=1)] | None, BeforeValidator(_as_sizes)] = Field(
+        default=None, description="[rows, columns], or a list of them drawn per image; null: what the model knows"
     )
     steps: int = Field(default=30, ge=1, le=1000, description="denoising steps")
     guidance: GuidanceConfig = GuidanceConfig()

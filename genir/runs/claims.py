@@ -52,12 +52,12 @@ class Claims:
         """Is there a shard that is not finished, and the target not met?"""
         if self.target_reached():
             return False
-        return any(self._finished(shard) is None for shard in range(self._shards))
+        return not all(self._is_done(shard) for shard in range(self._shards))
 
     def tasks_left(self) -> int:
         """Tasks of this launch's limit in shards that are not finished."""
         size = self._run.plan.shard_size
-        unfinished = (shard for shard in range(self._shards) if self._finished(shard) is None)
+        unfinished = (shard for shard in range(self._shards) if not self._is_done(shard))
         return sum(self._upto(shard) - shard * size for shard in unfinished)
 
     def __iter__(self) -> Iterator[Claimed]:
@@ -104,6 +104,9 @@ class Claims:
     def _end(self, shard: int) -> int:
         plan = self._run.plan
         return min((shard + 1) * plan.shard_size, plan.n_tasks)
+
+    def _is_done(self, shard: int) -> bool:
+        return shard in self._done or self._finished(shard) is not None
 
     def _finished(self, shard: int) -> Marker | None:
         """The marker, if the shard holds all that this launch's limit asks for."""

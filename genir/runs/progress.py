@@ -48,7 +48,7 @@ class Progress:
         Args:
             run: the open run.
             name: what `worker_name` gave.
-            total: tasks that the whole run still has to do, for the bar.
+            total: tasks that this worker will about do, for the bar.
         """
         self._run, self._file = run, run.root / "stats" / f"{name}.json"
         self._tally = Tally()

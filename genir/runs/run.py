@@ -65,6 +65,18 @@ def is_planned(root: Path) -> bool:
         return (root / "plan.json").exists()
 
 
+def check_run(root: Path, meaning: dict[str, Any]) -> None:
+    """Refuse a directory that holds something else, or a run with another meaning; writes nothing.
+
+    Raises:
+        PlanError: as `open_run` does.
+    """
+    with storage.explained(root):
+        _refuse_foreign(root)
+        if is_planned(root):
+            _compare(root, meaning)
+
+
 def open_run(
     root: Path,
     plan: Plan,
@@ -89,7 +101,7 @@ def open_run(
         PlanError: the directory holds something else, or a run with another meaning.
         ShardError: the directory cannot be written or has no file locks.
     """
-    run = Run(root, plan, columns, digest({"format": FORMAT, **meaning}), worker)
+    run = Run(root, plan, columns, _digest(meaning), worker)
     document = {
         "format": FORMAT,
         "digest": run.digest,
@@ -100,11 +112,11 @@ def open_run(
         "meaning": meaning,
     }
     with storage.explained(root):
-        _refuse_foreign(root)
+        check_run(root, meaning)
         root.mkdir(parents=True, exist_ok=True)
         storage.check_locks(root)
         if not storage.publish(root / "plan.json", _json(document)):
-            _compare(root, run.digest, meaning)
+            _compare(root, meaning)
         run.image.mkdir(exist_ok=True)
         storage.publish(root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
         if env is not None:
@@ -135,7 +147,11 @@ def _refuse_foreign(root: Path) -> None:
         raise PlanError(f"{root}: holds {foreign[0]!r} but no genir run; choose an empty directory (run=...)")
 
 
-def _compare(root: Path, wanted: str, meaning: dict[str, Any]) -> None:
+def _digest(meaning: dict[str, Any]) -> str:
+    return digest({"format": FORMAT, **meaning})
+
+
+def _compare(root: Path, meaning: dict[str, Any]) -> None:
     try:
         there = json.loads((root / "plan.json").read_bytes())
         found, old = there["digest"], there["meaning"]
@@ -143,14 +159,21 @@ def _compare(root: Path, wanted: str, meaning: dict[str, Any]) -> None:
         raise PlanError(
             f"{root}/plan.json: cannot be read ({error!r}); choose another run directory (run=...)"
         ) from None
-    if found == wanted:
+    if found == _digest(meaning):
         return
-    changed = differences(old, json.loads(json.dumps(meaning)))
+    changed = [_readable(line) for line in differences(old, json.loads(json.dumps(meaning)))]
     advice = "choose another run directory (run=...), or undo the change to resume this one"
     if changed and all(line.startswith("gates.") for line in changed):
         advice = f"every score is in {root}/image/*.parquet, select there without generating again; or run=..."
     shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
     raise PlanError(f"{root}: is another run: {shown or 'made by another format of genir'}; {advice}")
+
+
+def _readable(line: str) -> str:
+    """Hashes tell a person nothing."""
+    key = line.partition(":")[0]
+    hashed = key in ("prompts", "dual") or key.startswith(("model.files", "gates.weights"))
+    return f"{key}: other content" if hashed else line
 
 
 def _note_changes(root: Path, here: dict[str, Any]) -> None:

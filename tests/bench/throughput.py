@@ -51,8 +51,8 @@ def bare(pipeline, launch, images):
         tasks = launch.plan.tasks(0)[: config.batch]
         pipeline(
             [task.prompt.text for task in tasks],
-            height=config.size[0][0],
-            width=config.size[0][1],
+            height=launch.sizes[0][0],
+            width=launch.sizes[0][1],
             num_inference_steps=config.steps,
             guidance_scale=config.guidance.scale,
             generator=[torch.Generator().manual_seed(task.seed + first) for task in tasks],

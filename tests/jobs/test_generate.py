@@ -24,7 +24,15 @@ from genir.jobs.generate.dry_run import dry_run
 from genir.jobs.status import status
 from genir.records import Prompt, Sample, Task
 
-SMALL = ["gates.signal={min_std: 4}", "size=[64,64]", "steps=2", "batch=2", "shard_size=4", "gates.quality={piqe: {}}", "device=cpu"]
+SMALL = [
+    "gates.signal={min_std: 4}",
+    "size=[64,64]",
+    "steps=2",
+    "batch=2",
+    "shard_size=4",
+    "gates.quality={piqe: {}}",
+    "device=cpu",
+]
 CONFIG = "configs/generate_embedded.yaml"
 
 
@@ -225,6 +233,11 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "shards     375 of 4 tasks" in lines
     assert "of 500 prompts are longer than the text encoder reads" in lines
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_size_the_model_s_own_is_taken(tmp_path):
+    lines = "\n".join(dry_run(load(Generate, CONFIG, [f"run={tmp_path}/run", "size=null"])))
+    assert "128x128 pixels" in lines
 
 
 def test_a_picture_that_a_gate_could_not_judge_is_not_shown():

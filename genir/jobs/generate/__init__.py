@@ -36,14 +36,17 @@ def generate(config: Generate) -> int:
         claims = Claims(run, config.limit, config.target.kept, stop)
         if not claims.any_left():
             return _end(launch, claims, stop)
+    launch.check()
+    for line in launch.description():
+        log.info("%s", line)
     backbone = launch.backbone()
-    launch.check(backbone)
     run = launch.open(backbone)
     set_goal(run, config.limit, config.target.kept)
     name = worker_name()
     log_to_file(run, name)
     claims = Claims(run, config.limit, config.target.kept, stop)
-    with Progress(run, name, claims.tasks_left()) as progress:
+    share = -(-claims.tasks_left() // run.worker.world)  # workers share the rest, about evenly
+    with Progress(run, name, share) as progress:
         tally = drive(claims, launch.stage(run, backbone, stop), launch.packing(), launch.guard, stop, progress)
     _tell(tally)
     return _end(launch, claims, stop)
@@ -51,6 +54,8 @@ def generate(config: Generate) -> int:
 
 def _tell(tally: Tally) -> None:
     if tally.judged:
+        if tally.kept < 0.1 * tally.judged:
+            log.warning("almost nothing was kept: look at preview.png and at the reasons below")
         log.info(
             "this worker: %d images, %d kept, %.2f images/s, %.1f %% of the time waiting for encoding and writing",
             tally.judged,
@@ -64,6 +69,7 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
     """Say how the run stands; raises PlanError when the plan is exhausted before the target."""
     config, summary = launch.config, summarise(launch.root)
     log.info("%s: %s", launch.root, describe(summary))
+    log.info("images in %s/image, the first ones on %s/preview.png", launch.root, launch.root)
     if claims.target_reached():
         log.info("target reached: the first %d kept images, in key order, are the result", config.target.kept)
         return 0
@@ -71,12 +77,13 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
         if stop():
             log.info("stopped by %s; the same command goes on from here", stop.name)
             return launch.worker.stopped_exit_code
-        log.info("other workers still hold the last shards; the same command takes over what they leave")
+        log.info("the last shards are with other workers")
         return 0
     if config.target.kept is not None:
         raise PlanError(
             f"{launch.root}: the plan is exhausted: {summary.kept} of {summary.done} images kept, "
-            f"target.kept is {config.target.kept}; a new run with more prompts or replicas reaches it"
-            + ("" if config.limit is None else ", or a larger limit")
+            f"target.kept is {config.target.kept}; "
+            + ("" if config.limit is None else "raise limit, or ")
+            + "begin a new run with more prompts or replicas"
         )
     return 0

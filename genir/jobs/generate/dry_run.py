@@ -8,7 +8,7 @@ from genir import ranks, storage
 from genir.backbone import tokenizers
 from genir.jobs.generate.launch import Launch
 from genir.runs.run import is_planned
-from genir.runs.summary import human_bytes, summarise
+from genir.runs.summary import describe, human_bytes, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,22 +22,17 @@ _AT_ONCE = 1000
 def dry_run(config: Generate) -> Iterator[str]:
     """Lines for the user; raises GenirError for everything `generate` would refuse before it loads weights."""
     launch = Launch(config, ranks.worker())
-    plan = launch.plan
-    limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
-    sizes = " ".join(f"{height}x{width}" for height, width in config.size)
-    yield f"run        {launch.root}" + (" (exists: would resume)" if is_planned(launch.root) else "")
-    yield f"model      {config.model.id}, dual prompt {config.dual or 'none'}"
-    yield f"prompts    {plan.prompts.count} in {len(config.prompts)} files, {config.replicas} replicas"
-    yield f"tasks      {limited} of {plan.n_tasks}, batches of {config.batch}, {sizes} pixels, {config.steps} steps"
-    yield f"shards     {plan.shards_within(config.limit)} of {config.shard_size} tasks"
+    launch.check()
+    truncated = _truncated(launch)
+    yield from launch.description()
     if is_planned(launch.root):
-        summary = summarise(launch.root)
-        yield f"done       {summary.done} tasks in {summary.shards_done} shards, {summary.kept} kept"
-    mean = sum(launch.image_bytes()) / len(config.size)
+        yield f"done       {describe(summarise(launch.root))}"
+    tasks = launch.plan.n_tasks if config.limit is None else min(config.limit, launch.plan.n_tasks)
+    need = tasks * sum(launch.image_bytes()) / len(launch.sizes)
     room = storage.free_bytes(launch.existing_folder())
-    warning = "  NOT ENOUGH if most are kept" if mean * limited > room else ""
-    yield f"disk       about {human_bytes(mean * limited)} if all are kept, {human_bytes(room)} free{warning}"
-    yield f"truncated  {_truncated(launch)}"
+    warning = "  NOT ENOUGH if most are kept" if need > room else ""
+    yield f"disk       about {human_bytes(need)} if all are kept, {human_bytes(room)} free{warning}"
+    yield f"truncated  {truncated}"
 
 
 def _truncated(launch: Launch) -> str:
@@ -52,5 +47,5 @@ def _truncated(launch: Launch) -> str:
             cut += is_cut
             longest = start + offset if is_cut and longest < 0 else longest
     of = f"{count} prompts" + (f" sampled from {prompts.count}" if count < prompts.count else "")
-    first_cut = f", the first is number {longest + 1}" if cut else ""
-    return f"{cut} of {of} are longer than the text encoder reads{first_cut}"
+    first_cut = f"; the first is prompt {longest + 1}" if cut else ""
+    return f"{cut} of {of} are longer than the text encoder reads, their ends are ignored{first_cut}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genir import ranks, storage
 from genir.backbone import files as model_files
@@ -13,7 +13,7 @@ from genir.images import estimated_bytes
 from genir.plan import Plan
 from genir.promptfile import PromptFiles
 from genir.runs.drive import Guard
-from genir.runs.run import Run, is_planned, open_run
+from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
 from genir.runs.summary import human_bytes
 from genir.sheet import Tile, contact_sheet
@@ -41,7 +41,8 @@ class Launch:
         self.prompts = PromptFiles(config.prompts)
         if not is_planned(self.root):
             self.prompts.check()
-        self.plan = Plan(self.prompts, config.seed, config.replicas, config.size, config.batch, config.shard_size)
+        self.sizes = config.size or (self._native_size(),)
+        self.plan = Plan(self.prompts, config.seed, config.replicas, self.sizes, config.batch, config.shard_size)
         self.guard = Guard(config.guard.min_keep, config.guard.after)
         model = config.model
         self.model_files = model_files.identity(
@@ -52,6 +53,17 @@ class Launch:
             loras=[lora.model_dump() for lora in model.loras],
             config=model.config,
         )
+
+    @cached_property
+    def geometry(self) -> model_files.Geometry | None:
+        """The sizes that the model can make, as far as its configs say."""
+        model = self.config.model
+        return model_files.geometry(model.id, revision=model.revision, variant=model.variant, config=model.config)
+
+    def _native_size(self) -> tuple[int, int]:
+        if self.geometry is None:
+            raise ConfigError(f"size is not set, and the single file {self.config.model.id} does not say it")
+        return self.geometry.native_HW
 
     @cached_property
     def device(self) -> torch.device:
@@ -112,12 +124,15 @@ class Launch:
         backbone.apply(self.dual, model_hash=model_files.model_hash(self.model_files))
         return backbone
 
-    def check(self, backbone: Backbone) -> None:
-        """Refuse sizes that the model or a gate cannot take, and a disk without room, before work starts."""
+    def check(self) -> None:
+        """Refuse another run's directory, sizes that the model or a gate cannot take, a disk without room: nothing is
+        written, no weight of the model loaded.
+        """
+        check_run(self.root, self.meaning())
         import torch
 
-        for height, width in self.config.size:
-            multiple = backbone.size_multiple
+        multiple = self.geometry.multiple if self.geometry else 8
+        for height, width in self.sizes:
             if height % multiple or width % multiple:
                 raise ConfigError(f"size [{height}, {width}]: the model needs multiples of {multiple} pixels")
             for gate in self.gates:
@@ -134,18 +149,13 @@ class Launch:
 
     def image_bytes(self) -> list[int]:
         """Estimated bytes of one stored image, by size."""
-        return [estimated_bytes(height, width, self.config.image.format) for height, width in self.config.size]
+        return [estimated_bytes(height, width, self.config.image.format) for height, width in self.sizes]
 
     def open(self, backbone: Backbone | None = None) -> Run:
         """Create or resume the run directory; only with the loaded model is env.json written."""
         columns = dict(BASE_COLUMNS)
         for gate in self.gates:
             columns |= gate.columns
-        meaning = self.config.meaning()
-        meaning["prompts"] = [file.sha256 for file in self.prompts.files]
-        meaning["dual"] = self.dual and self.dual.sha256
-        meaning["model"]["files"] = self.model_files
-        meaning["gates"]["weights"] = {name: sha for gate in self.gates for name, sha in gate.weights.items()}
         env = backbone and {
             "model": self.config.model.id,
             "model_files": self.model_files,
@@ -154,7 +164,48 @@ class Launch:
             "attention": backbone.attention,
         }
         config = self.config.model_dump(mode="json")
-        return open_run(self.root, self.plan, columns, meaning, config, env, self.worker)
+        return open_run(self.root, self.plan, columns, self.meaning(), config, env, self.worker)
+
+    def meaning(self) -> dict[str, Any]:
+        """All that makes two runs the same run: the configuration, and the content of every file it names."""
+        meaning = self.config.meaning()
+        meaning["size"] = [list(size) for size in self.sizes]
+        meaning["prompts"] = [file.sha256 for file in self.prompts.files]
+        meaning["dual"] = self.dual and self.dual.sha256
+        meaning["model"]["files"] = self.model_files
+        meaning["gates"]["weights"] = {name: sha for gate in self.gates for name, sha in gate.weights.items()}
+        return meaning
+
+    def description(self) -> list[str]:
+        """What this launch is asked for, a line a subject."""
+        config, plan = self.config, self.plan
+        native = self.geometry and self.geometry.native_HW
+        sizes = " ".join(f"{height}x{width}" for height, width in self.sizes)
+        if native and self.sizes != (native,):
+            sizes += f" (the model was trained at {native[0]}x{native[1]})"
+        limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
+        target = f" until {config.target.kept} are kept" if config.target.kept else ""
+        return [
+            f"run        {self.root}" + (", resumed" if is_planned(self.root) else ", new"),
+            f"model      {config.model.id}, {config.steps} steps, guidance {config.guidance.scale:g}, "
+            f"dual prompt {config.dual or 'none'}, on {self.device}",
+            f"prompts    {plan.prompts.count} from {', '.join(config.prompts)}, {config.replicas} replicas",
+            f"tasks      {limited} of {plan.n_tasks}{target}, {sizes} pixels, in batches of {config.batch}",
+            f"shards     {plan.shards_within(config.limit)} of {config.shard_size} tasks",
+            f"gates      {self._gates_in_words()}",
+        ]
+
+    def _gates_in_words(self) -> str:
+        gates = self.config.gates
+        if gates.score_only:
+            return "score only, nothing is rejected"
+        words = ["NO FACE GATE" if gates.face is None else f"face < {gates.face.threshold:g}"]
+        bounds = {} if gates.signal is None else gates.signal.bounds()
+        bounds |= {name: (bound.min, bound.max) for name, bound in gates.quality.items()}
+        for name, (low, high) in bounds.items():
+            words += [f"{name} >= {low:g}"] if low is not None else []
+            words += [f"{name} <= {high:g}"] if high is not None else []
+        return ", ".join(words)
 
     def packing(self) -> Packing:
         """How samples become files."""
