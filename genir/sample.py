@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genir")
 
-# So many tasks of a shard failing one after another are not bad tasks but a broken device or model: stop, and record
-# nothing of it.
+# So many tasks failing one after another are not bad tasks but a broken device or model: stop, and record nothing of
+# it in this shard.
 MAX_FAILURES_IN_A_ROW = 8
 
 
@@ -35,8 +35,19 @@ class Settings:
     """Negative prompt where no dual prompt is applied."""
 
 
+@dataclass
+class Streak:
+    """Failures in a row, over the shards of one worker: small shards must not hide a broken device."""
+
+    failures: int = 0
+
+
 def sample(
-    batches: Iterable[list[Task]], backbone: Backbone, settings: Settings, should_stop: Callable[[], bool]
+    batches: Iterable[list[Task]],
+    backbone: Backbone,
+    settings: Settings,
+    should_stop: Callable[[], bool],
+    streak: Streak | None = None,
 ) -> Iterator[list[Sample]]:
     """Yield the samples of each batch in the order of its tasks.
 
@@ -48,23 +59,25 @@ def sample(
         backbone: the model, with its dual prompt applied.
         settings: steps, guidance and micro-conditioning.
         should_stop: asked before every denoising step.
+        streak: the same one for all shards of a worker.
 
     Raises:
         Stopped: `should_stop` said yes; the batch in flight is given up.
         ModelError: so many tasks in a row failed that the fault lies with the device or the model.
     """
-    failures, held = 0, []  # batches that end in failures wait for a success that clears the device of suspicion
+    streak = streak or Streak()
+    held = []  # batches that end in failures wait for a success that clears the device of suspicion
     for tasks in batches:
         samples = _make(tasks, tasks, backbone, settings, should_stop)
         for made in samples:
-            failures = failures + 1 if made.error else 0
-            if failures >= MAX_FAILURES_IN_A_ROW:
+            streak.failures = streak.failures + 1 if made.error else 0
+            if streak.failures >= MAX_FAILURES_IN_A_ROW:
                 raise ModelError(
-                    f"{failures} images in a row failed, the last with {made.error}; the device or the model is at "
-                    "fault, not the prompts: mend it and run the same command again"
+                    f"{streak.failures} images in a row failed, the last with {made.error}; the device or the model "
+                    "is at fault, not the prompts: mend it and run the same command again"
                 )
         held.append(samples)
-        if not failures:
+        if not streak.failures:
             yield from held
             held = []
     yield from held

@@ -12,7 +12,7 @@ from genir.backbone.guidance import Guidance
 from genir.backbone.sdxl import Micro
 from genir.errors import GenirError, ModelError, Stopped
 from genir.records import Conditioning, Prompt, Task
-from genir.sample import MAX_FAILURES_IN_A_ROW, Settings, sample
+from genir.sample import MAX_FAILURES_IN_A_ROW, Settings, Streak, sample
 
 SETTINGS = Settings(7, Guidance(scale=3.0), Micro(), "blurry")
 
@@ -194,6 +194,14 @@ def test_seven_failures_in_a_row_are_seven_rows(size):
     made = run(batches)
     assert [[one.task for one in samples] for samples in made] == batches
     assert [one.task.prompt.text for samples in made for one in samples if not one.error] == ["a", "b"]
+
+
+def test_a_broken_device_is_seen_over_small_shards():
+    streak, shards = Streak(), [batched(["poison"] * 3, 2) for _ in range(3)]
+    for batches in shards[:2]:
+        assert len(list(sample(batches, FakeBackbone(), SETTINGS, lambda: False, streak))) == 2
+    with pytest.raises(ModelError, match="8 images in a row failed"):
+        next(sample(shards[2], FakeBackbone(), SETTINGS, lambda: False, streak))
 
 
 @pytest.mark.parametrize(
