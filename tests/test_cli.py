@@ -37,7 +37,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 def test_help_names_every_command():
     done = python("-m", "genir", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for text in ("generate", "status", "quickstart", "Exit codes: 0 done, 2 user error, 75 stopped early"):
+    for text in ("generate", "status", "quickstart", "Exit codes: 0 done, 2 user error, 75 stopped"):
         assert text in done.stdout
 
 
@@ -106,7 +106,7 @@ def raising(error):
 @pytest.fixture
 def _quiet(monkeypatch):
     monkeypatch.setattr(cli.logging, "basicConfig", lambda **options: None)
-    for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+    for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY", "HF_HUB_VERBOSITY"):
         monkeypatch.setenv(name, "error")
 
 
@@ -115,7 +115,7 @@ def _quiet(monkeypatch):
     ("error", "code", "text"),
     [
         (ConfigError("steps = 0: no"), 2, "genir: steps = 0: no\n"),
-        (KeyboardInterrupt(), 130, "genir: interrupted; the same command goes on from here\n"),
+        (KeyboardInterrupt(), 130, "genir: interrupted\n"),
     ],
 )
 def test_the_exit_code_of_an_error(monkeypatch, capsys, error, code, text):

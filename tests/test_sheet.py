@@ -70,7 +70,8 @@ def test_a_picture_fits_its_cell_and_keeps_its_aspect(shape):
     sheet = drawn([tile("kept", "", np.full((3, *shape), 255, np.uint8))])
     rows, columns = np.nonzero((sheet == 255).all(axis=2))
     height, width = rows.max() + 1 - rows.min(), columns.max() + 1 - columns.min()
-    factor = min(1, SIDE / max(shape))  # small pictures are not enlarged
+    factor = SIDE / max(shape)
+    factor = int(factor) if factor > 1 else factor  # small pictures are enlarged by whole numbers
     assert (height, width) == (round(shape[0] * factor), round(shape[1] * factor))
     assert (rows.min() + rows.max() + 1) // 2 == 6 + SIDE // 2
     assert (columns.min() + columns.max() + 1) // 2 == 6 + SIDE // 2

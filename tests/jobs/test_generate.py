@@ -223,13 +223,19 @@ def test_another_threshold_is_another_run_and_says_where_the_scores_are(alone):
 def test_another_prompt_file_is_another_run(alone, tmp_path):
     bank = tmp_path / "bank.txt"
     bank.write_text("a lake\n")
-    with pytest.raises(PlanError, match=r"prompts\b.*->"):
+    with pytest.raises(PlanError, match=r"prompts: other content"):
         generate(config(alone, f"prompts={bank}"))
+
+
+@pytest.mark.parametrize("overrides", [["steps=3"], ["batch=4"]])
+def test_a_dry_run_refuses_what_the_run_would_refuse(alone, overrides):
+    with pytest.raises(PlanError, match=r"is another run"):
+        list(dry_run(config(alone, *overrides)))
 
 
 def test_a_dry_run_writes_nothing(tmp_path):
     lines = "\n".join(dry_run(config(tmp_path / "run", "replicas=3")))
-    assert "tasks      1500 of 1500, batches of 2, 64x64 pixels, 2 steps" in lines
+    assert "tasks      1500 of 1500, 64x64 (the model was trained at 128x128) pixels, in batches of 2" in lines
     assert "shards     375 of 4 tasks" in lines
     assert "of 500 prompts are longer than the text encoder reads" in lines
     assert not (tmp_path / "run").exists()
