@@ -44,6 +44,7 @@ def _tower(
 ) -> None:
     """One building: a front with a window grid, a darker side, a flat or stepped roof."""
     tone = srgb(*(np.array([150, 146, 142]) * rng.uniform(0.6, 1.35) * (1 + rng.normal(0, 0.06, 3))).clip(30, 245))
+    canvas = canvas.part(x - width / 2 - 0.01, x + width / 2 + 0.01, foot, top + 0.27)
     flank = x + width * (0.5 - 0.28)
     box = (np.abs(canvas.x - x) < width / 2) & (canvas.y < top) & (canvas.y >= foot)
     if rng.random() < 0.4:

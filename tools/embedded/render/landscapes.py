@@ -12,8 +12,10 @@ from tools.embedded.render.terrain import Relief, View, look, make_relief, plane
 
 def _detail(relief: Relief, view: View, scale: float = 1.0) -> np.ndarray:
     """Fine noise for the near ground, where the relief's own tile is too coarse; fades with distance."""
-    near = look_up(relief.tile_TTC[..., 5], view.world_x * 2.9 * scale, view.depth * 2.9 * scale)
-    return near * smooth(9.0, 1.5, view.depth)
+    x, z = view.world_x * scale, view.depth * scale
+    near = look_up(relief.tile_TTC[..., 5], x * 0.83 + z * 0.21, z * 0.83 - x * 0.21)
+    near = 0.7 * near + 0.7 * look_up(relief.tile_TTC[..., 5], z * 0.31 + x * 0.17, x * 0.31 - z * 0.17)
+    return np.clip(near, -1.6, 1.6) * smooth(9.0, 1.5, view.depth)
 
 
 def _paint_mountains(
@@ -37,7 +39,7 @@ def _paint_mountains(
     snow = np.zeros_like(steep)
     if kind == "snowy":
         snow = smooth(0.28, 0.46, view.height + 0.06 * view.spare) * smooth(0.42, 0.58, steep)
-        albedo = mix(albedo, srgb(246, 248, 252), snow)
+        albedo = mix(albedo, srgb(226, 230, 238), snow)
     canvas.paint(view.hit, Label.ROCK, albedo, view.normal, view.depth, None, view.open)
     canvas.label[view.hit & (snow > 0.5)] = int(Label.SNOW)
     return view

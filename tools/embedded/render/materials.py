@@ -117,7 +117,7 @@ def pebbles(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
         colours = np.array([srgb(*tones[k]) for k in rng.integers(0, len(tones), 509)]) * np.exp(rng.normal(0, 0.12, (509, 1)))
         albedo = draw_of(colours, cells.pick) * (1 + 0.1 * grain + 0.08 * veins)[..., None]
         band = ((cells.pick * 31) % 7 == 0) & (np.abs(np.sin(cells.dx * 5 + cells.dy * 3 + veins * 0.5)) < 0.2)
-        albedo = np.where(band[..., None], albedo * 0.3 + 0.5, albedo)
+        albedo = np.where(band[..., None], albedo * 0.7 + 0.12, albedo)
         canvas.open *= np.where(keep & ~stone & (cells.f1 < 0.75), 0.45, 1.0).astype(np.float32)
         canvas.paint(stone, Label.STONE, np.clip(albedo, 0.01, 1), bump(height), 1.0 - 0.2 * layer - height, None,
                      0.35 + 0.65 * smooth(0.05, 0.5, dome), 0.1)  # fmt: skip

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-_SPLINE_SD = 0.479  # standard deviation left of unit white noise after cubic B-spline interpolation on one axis
+_GAIN = 4.36
+"""Lattices are multiplied by this: cubic B-splines leave 0.479 of a deviation, so an octave has one of about 2.1."""
 
 
 @lru_cache(maxsize=512)
@@ -45,7 +46,7 @@ class Noise:
     def octaves(
         self, side: int, cells: tuple[int, int], count: int = 12, periodic: bool = False
     ) -> list[np.ndarray]:
-        """Octaves as (side, side) fields of about unit deviation; cells (rows, columns) double each octave.
+        """Octaves as (side, side) fields of deviation 2.1; cells (rows, columns) double each octave.
 
         Octaves finer than two samples a cell are left out: they could not be seen.
         """
@@ -59,7 +60,7 @@ class Noise:
             extra = 0 if periodic else 3
             lattice = rng.standard_normal((cy + extra, cx + extra), dtype=np.float32)
             field = _basis(side, cy, periodic) @ lattice @ _basis(side, cx, periodic).T
-            out.append(field / _SPLINE_SD**2)
+            out.append(field * np.float32(_GAIN))
         return out
 
     def fbm(
@@ -70,7 +71,7 @@ class Noise:
         count: int = 12,
         periodic: bool = False,
     ) -> np.ndarray:
-        """Fractal noise (side, side) of about unit deviation: octave k weighs gain**k."""
+        """Fractal noise (side, side), mean 0, deviation about 2: octave k weighs gain**k."""
         pair = (cells, cells) if isinstance(cells, int) else cells
         scale = np.sqrt((1 - gain**2) / (1 - gain ** (2 * count))) if gain < 1 else count**-0.5
         total = np.zeros((side, side), np.float32)

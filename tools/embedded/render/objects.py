@@ -39,6 +39,7 @@ def balloon(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
 
 
 def _one_balloon(canvas: Canvas, rng: np.random.Generator, at: np.ndarray, radius: float, name: str, depth: float) -> None:
+    whole, canvas = canvas, canvas.part(at[0] - radius, at[0] + radius, at[1] - 1.8 * radius, at[1] + radius)
     dx, dy = (canvas.x - at[0]) / radius, (canvas.y - at[1]) / radius
     up = np.clip((dy + 1.35) / 2.2, 0, 1)
     wide = np.where(dy > -0.1, np.sqrt(np.clip(1 - np.square((dy + 0.1) / 0.95), 0, 1)), 0)
@@ -60,7 +61,7 @@ def _one_balloon(canvas: Canvas, rng: np.random.Generator, at: np.ndarray, radiu
     x, y = at[0], at[1] - 1.3 * radius
     ropes = np.array([[x - 0.17 * radius, y], [x + 0.17 * radius, y]])
     feet = np.array([[x - 0.1 * radius, y - 0.26 * radius], [x + 0.1 * radius, y - 0.26 * radius]])
-    blades(canvas, feet, ropes, np.zeros(2), np.full(2, 0.008), np.full((2, 3), 0.08, np.float32), depth, Label.BALLOON)
+    blades(whole, feet, ropes, np.zeros(2), np.full(2, 0.008), np.full((2, 3), 0.08, np.float32), depth, Label.BALLOON)
     canvas.paint(mask, Label.BALLOON, colour, normal, depth)
     basket = (np.abs(canvas.x - x) < 0.12 * radius) & (canvas.y < y - 0.24 * radius) & (canvas.y > y - 0.44 * radius)
     weave = 0.75 + 0.25 * np.sign(np.sin(canvas.x * 120 / radius**0.5) * np.sin(canvas.y * 120 / radius**0.5))

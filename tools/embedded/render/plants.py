@@ -41,7 +41,7 @@ def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
     colour = {"green": (92, 156, 48), "red autumn": (188, 58, 30), "yellow autumn": (222, 166, 44), "dark ivy": (34, 82, 46)}
     canvas = Canvas(side, sky.light("day", rng))
     canvas.paint(canvas.x < 9, Label.GROUND, srgb(20, 22, 12), depth=2.0)
-    count, reach = (210, 0.3) if size == "large" else (900, 0.13)
+    count, reach = (150, 0.32) if size == "large" else (640, 0.14)
     level = np.linspace(0, 1, count)
     centre = rng.uniform(-1.15, 1.15, (count, 2))
     colours = varied(rng, srgb(*colour[kind]), count, 0.24)
@@ -49,7 +49,7 @@ def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
         other = rng.random(count) < 0.3
         colours[other] = varied(rng, srgb(206, 116, 36), int(other.sum()), 0.2)
     leaves(
-        canvas, centre, rng.uniform(0.7, 1.2, count) * reach, rng.uniform(0, 2 * np.pi, count), _tilts(rng, count, 0.55),
+        canvas, centre, rng.uniform(0.75, 1.1, count) * reach, rng.uniform(0, 2 * np.pi, count), _tilts(rng, count, 0.55),
         colours, 2.0 - level, 0.5, Label.FOLIAGE, 0.15 + 0.85 * level, 0.12,
     )  # fmt: skip
     return canvas, Facts("leaves", f"{size} {kind} leaves", ("covering everything",) if rng.random() < 0.3 else (), (kind, size))
@@ -63,7 +63,7 @@ def flower(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     several = bool(rng.random() < 0.35)
     canvas = Canvas(side, sky.light("day", rng))
     canvas.paint(canvas.x < 9, Label.GROUND, srgb(18, 30, 14), depth=4.0)
-    count = 160
+    count = 110
     tone = varied(rng, srgb(44, 88, 36), count, 0.3)
     leaves(canvas, rng.uniform(-1.1, 1.1, (count, 2)), rng.uniform(0.15, 0.34, count), rng.uniform(0, 6.3, count),
            _tilts(rng, count, 0.5), tone, 3.0, 0.4, Label.FOLIAGE, rng.uniform(0.1, 0.7, count))  # fmt: skip

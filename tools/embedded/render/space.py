@@ -13,7 +13,7 @@ from tools.embedded.render.terrain import look, make_relief
 def _dark(rng: np.random.Generator, toward: tuple[float, float, float] = (0.6, 0.5, 0.6)) -> Light:
     black = np.full(3, 0.002, np.float32)
     sun = np.array([1.7, 1.65, 1.55], np.float32)
-    return Light(unit(np.array(toward, np.float32)), sun, np.full(3, 0.004, np.float32), black, black)
+    return Light(unit(np.array(toward, np.float32)), sun, np.full(3, 0.001, np.float32), black, black)
 
 
 def night(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:

@@ -19,7 +19,7 @@ def _fir(
     trunk = np.array([[x, y]])
     blades(canvas, trunk, trunk + [[0, height]], np.zeros(1), np.array([0.035 * height]), srgb(70, 52, 38)[None], depth,
            Label.TRUNK)  # fmt: skip
-    count = int(np.clip(170 * height, 50, 240))
+    count = int(np.clip(120 * height, 45, 170))
     level = np.sort(rng.uniform(0.1, 1.0, count))
     side = rng.uniform(-1, 1, count)
     reach = (1.02 - level) * 0.3 * height * (0.75 + 0.35 * np.cos(level * 46))
@@ -29,7 +29,7 @@ def _fir(
     colours = varied(rng, colour, count, 0.22) * shade[:, None].astype(np.float32)
     white = rng.random(count) < snow
     colours[white] = varied(rng, srgb(236, 240, 246), int(white.sum()), 0.06)
-    blades(canvas, root, tip, rng.normal(0, 0.02, count) * height, np.full(count, 0.045 * height), colours, depth, Label.FOLIAGE)
+    blades(canvas, root, tip, rng.normal(0, 0.02, count) * height, np.full(count, 0.055 * height), colours, depth, Label.FOLIAGE)
 
 
 def forest(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -47,7 +47,7 @@ def forest(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     soil = srgb(*ground) * (1 + (0.06 if kind == "snowy" else 0.25) * floor[..., None])
     depth = np.clip(2.2 / np.maximum(horizon - canvas.y + 0.16, 0.1), 1, 9).astype(np.float32)
     canvas.paint(canvas.y < horizon, label, np.clip(soil, 0, 1), np.array([0, 0.9, 0.4], np.float32), depth)
-    for depth_, count, height in ((8.0, 22, 0.55), (5.0, 13, 0.85), (3.0, 8, 1.2), (1.8, 3, 1.75)):
+    for depth_, count, height in ((8.0, 18, 0.6), (5.0, 11, 0.9), (3.0, 6, 1.25), (1.8, 2, 1.8)):
         for x in rng.permutation(np.linspace(-1.1, 1.1, count) + rng.normal(0, 0.6 / count, count)):
             foot = horizon + 0.05 - 0.9 / depth_ + rng.normal(0, 0.02)
             tall = height * rng.uniform(0.75, 1.2)
@@ -85,7 +85,7 @@ def tree(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     sky.paint_sky(canvas, noise, horizon, time, float(rng.choice([0.0, 0.35])))
     hill = horizon + 0.1 * np.cos(canvas.x * 1.6 + rng.uniform(-1, 1)) + 0.01 * noise.fbm(side, 12)
     tone = {"bare": ((226, 230, 238), (206, 214, 226))}.get(kind, ((74, 104, 38), (126, 146, 58)))
-    turf = mix(srgb(*tone[0]), srgb(*tone[1]), smooth(-1, 1, noise.fbm(side, (24, 12), 0.85)))
+    turf = mix(srgb(*tone[0]), srgb(*tone[1]), smooth(-2.5, 2.5, noise.fbm(side, (32, 16), 0.9)))
     canvas.paint(canvas.y < hill, Label.SNOW if kind == "bare" else Label.GRASS, turf, np.array([0, 0.9, 0.4], np.float32), 4.0)
     x = float(rng.uniform(-0.25, 0.25))
     height = float(rng.uniform(1.0, 1.2))

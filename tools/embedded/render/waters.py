@@ -7,7 +7,7 @@ import numpy as np
 from tools.embedded.render import sky
 from tools.embedded.render.canvas import Canvas, Facts, Label, mix, smooth, srgb, unit
 from tools.embedded.render.noise import Noise, look_up
-from tools.embedded.render.terrain import look, make_relief, plane
+from tools.embedded.render.terrain import look, make_relief
 
 
 def _paint_sea(canvas: Canvas, noise: Noise, horizon_y: float, rough: float, deep: np.ndarray) -> np.ndarray:
@@ -16,8 +16,8 @@ def _paint_sea(canvas: Canvas, noise: Noise, horizon_y: float, rough: float, dee
     swell = noise.fbm(side, (10, 3), 0.55, periodic=True)
     crest = 1 - np.abs(noise.fbm(side, (8, 2), 0.5, periodic=True))
     height = np.clip(0.5 + 0.22 * crest + 0.12 * swell, 0, 1.3)
-    relief = make_relief(height, 5.0, 0.6 * rough, canvas.light.toward, noise.fbm(side, 12, 0.7, periodic=True))
-    view = look(canvas, relief, 0.55, horizon_y, 0.4, 40.0)
+    relief = make_relief(height, 5.0, 0.42 * rough, canvas.light.toward, noise.fbm(side, 12, 0.7, periodic=True))
+    view = look(canvas, relief, 0.6, horizon_y, 0.35, 40.0)
     flat = smooth(30.0, 1.5, view.depth)[..., None]
     fine = look_up(relief.tile_TTC[..., 1:4], view.world_x * 0.9, view.depth * 0.9)
     normal = unit(view.normal * flat + 0.6 * fine * flat * rough + np.array([0, 1, 0], np.float32) * (1.02 - flat))
@@ -101,7 +101,7 @@ def clouds(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     shift = max(side // 40, 1)
     lit = dense - np.roll(dense, (shift, int(-np.sign(canvas.light.toward[0])) * shift), (0, 1))
     cover = float(rng.choice([-0.15, 0.25])) if kind != "dark storm" else -0.9
-    thick = smooth(cover, cover + (1.6 if kind == "thin" else 0.95), dense)
+    thick = smooth(cover, cover + (1.7 if kind == "thin" else 1.15), dense)
     top = {
         "white": srgb(255, 255, 255),
         "dark storm": srgb(150, 156, 166),
@@ -110,11 +110,14 @@ def clouds(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     }[kind]
     under = {
         "white": srgb(140, 152, 172),
-        "dark storm": srgb(44, 50, 62),
+        "dark storm": srgb(62, 68, 80),
         "pink evening": srgb(128, 92, 130),
         "thin": srgb(210, 220, 232),
     }[kind]
-    shade = smooth(-0.5, 0.55, lit * 1.3 - 0.25 * (dense - cover) + 0.25)
+    shade = smooth(-0.65, 0.65, lit * 1.3 - 0.25 * (dense - cover) + 0.25)
+    if kind == "dark storm":
+        heavy = noise.fbm(side, (5, 3), 0.52)
+        thick, shade = np.ones_like(dense), smooth(-4.5, 4.5, heavy + 1.5 * (heavy - np.roll(heavy, 2 * shift, 0)))
     canvas.emission[:] = mix(canvas.emission, mix(under, top, shade), thick)
     canvas.label[thick > 0.5] = int(Label.CLOUD)
     cover_phrase = ("covering most of the sky",) if cover < 0 else ("with open sky between them",)
