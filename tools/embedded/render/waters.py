@@ -86,6 +86,13 @@ def sunset(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     return canvas, Facts("sunset", f"{'an' if tone == 'orange' else 'a'} {tone} sunset", (f"over {over}",), (tone, over))
 
 
+def _moved(field: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Shift a field; the edges repeat their last values."""
+    rows = np.clip(np.arange(len(field)) - down, 0, len(field) - 1)
+    columns = np.clip(np.arange(len(field)) - right, 0, len(field) - 1)
+    return field[rows][:, columns]
+
+
 def clouds(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
     """Cumulus, storm clouds, wisps or a lit evening sky, looked at from below."""
     kind = str(rng.choice(["white", "dark storm", "pink evening", "thin"]))
@@ -99,7 +106,7 @@ def clouds(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     billow = noise.fbm(side, 5, 0.55)
     dense = dense + (0.0 if kind == "thin" else 0.5) * (0.8 - np.abs(billow))
     shift = max(side // 40, 1)
-    lit = dense - np.roll(dense, (shift, int(-np.sign(canvas.light.toward[0])) * shift), (0, 1))
+    lit = dense - _moved(dense, shift, int(-np.sign(canvas.light.toward[0])) * shift)
     cover = float(rng.choice([-0.15, 0.25])) if kind != "dark storm" else -0.9
     thick = smooth(cover, cover + (1.7 if kind == "thin" else 1.15), dense)
     top = {
@@ -117,7 +124,7 @@ def clouds(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     shade = smooth(-0.65, 0.65, lit * 1.3 - 0.25 * (dense - cover) + 0.25)
     if kind == "dark storm":
         heavy = noise.fbm(side, (5, 3), 0.52)
-        thick, shade = np.ones_like(dense), smooth(-4.5, 4.5, heavy + 1.5 * (heavy - np.roll(heavy, 2 * shift, 0)))
+        thick, shade = np.ones_like(dense), smooth(-4.5, 4.5, heavy + 1.5 * (heavy - _moved(heavy, 2 * shift, 0)))
     canvas.emission[:] = mix(canvas.emission, mix(under, top, shade), thick)
     canvas.label[thick > 0.5] = int(Label.CLOUD)
     cover_phrase = ("covering most of the sky",) if cover < 0 else ("with open sky between them",)
