@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from tools.embedded.degrade import WORDS
@@ -24,7 +26,7 @@ def describe(facts: Facts, rng: np.random.Generator) -> str:
     way = rng.random()
     opening = "a photo of " if way < 0.4 else "a picture of " if way < 0.55 else ""
     joint = ", " if rng.random() < 0.35 else " "
-    return joint.join([opening + facts.phrase, *details])
+    return re.sub(r"\ba (?=[aeio])", "an ", joint.join([opening + facts.phrase, *details]))
 
 
 def quality_word(kind: str, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Two plain measurements: peak signal to noise, and the variance of the Laplacian as a measure of fine detail."""
+"""Plain measurements: peak signal to noise, variance of the Laplacian (fine detail), blockiness of JPEG."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def laplacian_variance(images_NCHW: Tensor) -> Tensor:
     luma = (images_NCHW.clamp(-1, 1) * weights).sum(1, keepdim=True) * 127.5
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
     return F.conv2d(luma, kernel).var((1, 2, 3))
+
+
+def blockiness(images_NCHW: Tensor) -> Tensor:
+    """Mean step (N,) across the borders of the 8 x 8 grid over the mean step inside; 1 without blocks."""
+    step = (images_NCHW[..., 1:] - images_NCHW[..., :-1]).abs().mean((1, 2))
+    border = torch.arange(step.shape[-1]) % 8 == 7
+    return (step[:, border].mean(1) + 1e-4) / (step[:, ~border].mean(1) + 1e-4)
 
 
 def to_signed(pixels_NHWC: Tensor) -> Tensor:

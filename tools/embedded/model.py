@@ -39,19 +39,20 @@ class TextAndUNet(nn.Module):
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
-        self.text_encoder = CLIPTextModel(config)
+        shallow = CLIPTextConfig(**{**config.to_dict(), "num_hidden_layers": 2})
+        self.text_encoder = CLIPTextModel(shallow)
         self.text_encoder_2 = CLIPTextModelWithProjection(config)
         self.unet = UNet2DConditionModel(
             sample_size=16,
             in_channels=LATENT_CHANNELS,
             out_channels=LATENT_CHANNELS,
             layers_per_block=1,
-            block_out_channels=(128, 160, 192),
+            block_out_channels=(128, 144, 144),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             transformer_layers_per_block=1,
             cross_attention_dim=2 * TEXT_WIDTH,
-            attention_head_dim=(4, 5, 6),
+            attention_head_dim=4,
             norm_num_groups=16,
             use_linear_projection=True,
             addition_embed_type="text_time",

@@ -23,7 +23,7 @@ PROMPTS = (
     "a lake with green mountains, with reflections in the water", "a rough blue sea with white waves on a sunny day",
     "a purple sunset over the sea", "white clouds in a blue sky", "a snowy forest in winter", "an orange autumn tree on a hill",
     "a meadow of red flowers in daylight", "long green grass", "large yellow autumn leaves", "a purple flower with green leaves",
-    "the milky way in a blue night sky", "a half grey moon", "a round red nebula", "a orange planet with rings in space",
+    "the milky way in a blue night sky", "a half grey moon", "a round red nebula", "an orange planet with rings in space",
     "a city skyline at night by the water", "a white house with a red roof on a sunny day", "a rainbow hot-air balloon over hills",
     "three red apples on a wooden table", "a mossy red brick wall", "horizontal brown wood planks", "large colourful pebbles",
 )  # fmt: skip
@@ -45,7 +45,7 @@ def export(run: Path, autoencoder: Path) -> Path:
 
 def load(folder: Path) -> StableDiffusionXLPipeline:
     """Load a saved pipeline in float32 without progress bars."""
-    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=torch.float32, trust_remote_code=True)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

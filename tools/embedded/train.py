@@ -116,19 +116,17 @@ def run(trainer: Trainer, pool: LatentPool, args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     log = (args.out / "log.jsonl").open("a")
     saved = lapse = time.monotonic()
-    first, total = trainer.step, 0.0
+    first, losses = trainer.step, []
     while trainer.step < args.steps:
         batch = pool.batch(args.batch, SEED, trainer.step, trainer.rank)
         loss, stop = trainer.advance(batch, args.steps, bool(asked))
-        total += loss
+        losses.append(loss)
         at = trainer.step
-        if trainer.rank == 0 and (at - first in (1, 2, 3) or at % 50 == 0):
-            count = at - first if at - first < 50 else 50
-            spent = time.monotonic() - lapse
-            row = {"step": at, "loss": round(total / count, 5), "samples_a_second": round(count * args.batch * trainer.world / spent, 1)}
+        if trainer.rank == 0 and (at <= first + 3 or at % 50 == 0):
+            rate = len(losses) * args.batch * trainer.world / (time.monotonic() - lapse)
+            row = {"step": at, "loss": round(sum(losses) / len(losses), 5), "samples_a_second": round(rate, 1)}
             print(json.dumps(row), file=log, flush=True)
-            if at % 50 == 0:
-                total, lapse, first = 0.0, time.monotonic(), min(first, at - 50)
+            losses, lapse = [], time.monotonic()
         due = trainer.rank == 0 and time.monotonic() - saved > args.save_minutes * 60
         if due or stop or at == args.steps:
             trainer.save()
