@@ -38,7 +38,7 @@ def _noise(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _jpeg(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=int(rng.integers(5, 15)))
+    image.save(buffer, "JPEG", quality=int(rng.integers(4, 12)))
     return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
 
 

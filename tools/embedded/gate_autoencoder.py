@@ -72,7 +72,9 @@ def main() -> None:
     figures["renders_psnr_db"] = photograph_figures(model, clean)["photographs_psnr_db"]
     print(json.dumps(figures))
     changed = min(v for k, v in figures.items() if k.startswith("changed_by_"))
-    passed = figures["photographs_psnr_db"] >= 28 and figures["photographs_detail_kept"] >= 0.4 and changed >= 2
+    passed = (
+        figures["photographs_psnr_db"] >= 28 and figures["photographs_detail_kept"] >= 0.4 and changed >= 2
+    )
     sys.exit(0 if passed else 1)
 
 

@@ -18,7 +18,11 @@ TEXT_WIDTH = 128
 POOLED_WIDTH = 128
 TIME_WIDTH = 32
 
-SCHEDULE = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "squaredcos_cap_v2",
+    "prediction_type": "v_prediction",
+}
 
 
 class TextAndUNet(nn.Module):

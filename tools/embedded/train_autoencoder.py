@@ -81,7 +81,9 @@ def _train(model: PatchAutoencoder, pictures: np.ndarray, check: Tensor, out: Pa
         batch = draw_batch(pictures, rng)
         with torch.autocast("cpu", torch.bfloat16):
             latents = model.encoder(batch)
-            jitter = torch.from_numpy(rng.standard_normal(latents.shape, np.float32)) * float(rng.random()) * 0.06
+            jitter = (
+                torch.from_numpy(rng.standard_normal(latents.shape, np.float32)) * float(rng.random()) * 0.06
+            )
             latents = latents.float() + jitter
             restored = model.residual(latents)
         made = model.decoder(latents) + restored.float()
@@ -95,7 +97,12 @@ def _train(model: PatchAutoencoder, pictures: np.ndarray, check: Tensor, out: Pa
         if (step + 1) % 500 == 0 or step + 1 == steps:
             _report(model, check)
             torch.save(
-                {"residual": model.residual.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, state_file
+                {
+                    "residual": model.residual.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                },
+                state_file,
             )
 
 

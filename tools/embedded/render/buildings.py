@@ -24,13 +24,24 @@ def city(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     for depth, count, low, high in ((9.0, 13, 0.4, 0.95), (5.0, 9, 0.5, 1.25), (2.5, 6, 0.3, 0.85)):
         for x in rng.permutation(np.linspace(-1.0, 1.0, count)):
             width = 1.6 / count * rng.uniform(0.6, 1.05)
-            _tower(canvas, rng, float(x + rng.normal(0, 0.03)), width, shore, shore + float(rng.uniform(low, high)), depth, lit)
+            _tower(
+                canvas,
+                rng,
+                float(x + rng.normal(0, 0.03)),
+                width,
+                shore,
+                shore + float(rng.uniform(low, high)),
+                depth,
+                lit,
+            )
     if place == "by the water":
         _mirror(canvas, noise, shore)
     else:
         canvas.paint(canvas.y < shore, Label.GRASS, srgb(70, 100, 44), UP, 2.0)
         count = 420
-        spot = np.stack([rng.uniform(-1.05, 1.05, count), shore + 0.02 - np.abs(rng.normal(0, 0.22, count))], 1)
+        spot = np.stack(
+            [rng.uniform(-1.05, 1.05, count), shore + 0.02 - np.abs(rng.normal(0, 0.22, count))], 1
+        )
         order = np.argsort(-spot[:, 1])
         leaves(canvas, spot[order], rng.uniform(0.03, 0.075, count), rng.uniform(0, 6.3, count),
                unit(rng.normal(0, 0.5, (count, 3)) + [0, 0.3, 1]).astype(np.float32), varied(rng, srgb(58, 96, 40), count, 0.3),
@@ -40,10 +51,19 @@ def city(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
 
 
 def _tower(
-    canvas: Canvas, rng: np.random.Generator, x: float, width: float, foot: float, top: float, depth: float, lit: float
+    canvas: Canvas,
+    rng: np.random.Generator,
+    x: float,
+    width: float,
+    foot: float,
+    top: float,
+    depth: float,
+    lit: float,
 ) -> None:
     """One building: a front with a window grid, a darker side, a flat or stepped roof."""
-    tone = srgb(*(np.array([150, 146, 142]) * rng.uniform(0.6, 1.35) * (1 + rng.normal(0, 0.06, 3))).clip(30, 245))
+    tone = srgb(
+        *(np.array([150, 146, 142]) * rng.uniform(0.6, 1.35) * (1 + rng.normal(0, 0.06, 3))).clip(30, 245)
+    )
     canvas = canvas.part(x - width / 2 - 0.01, x + width / 2 + 0.01, foot, top + 0.27)
     flank = x + width * (0.5 - 0.28)
     box = (np.abs(canvas.x - x) < width / 2) & (canvas.y < top) & (canvas.y >= foot)
@@ -58,7 +78,9 @@ def _tower(
     number = np.floor(u).astype(np.int64) * 61 + np.floor(v).astype(np.int64) * 7
     on = draw_of(rng.random(499) < lit, number)
     is_side = canvas.x > flank
-    normal = np.where(is_side[..., None], unit(np.array([0.9, 0, 0.45])), np.array([0.0, 0.05, 1.0])).astype(np.float32)
+    normal = np.where(is_side[..., None], unit(np.array([0.9, 0, 0.45])), np.array([0.0, 0.05, 1.0])).astype(
+        np.float32
+    )
     glass = mix(srgb(40, 52, 66), srgb(140, 170, 196), draw_of(rng.random(499), number) * 0.7)
     canvas.paint(box, Label.WALL, tone * np.where(is_side, 0.75, 1.0)[..., None], normal, depth)
     warm = srgb(255, 214, 130) * draw_of(rng.uniform(0.5, 1.3, 499), number)[..., None]
@@ -105,17 +127,26 @@ def _wall(canvas: Canvas, rng: np.random.Generator, noise: Noise, kind: str) -> 
     if kind == "red brick":
         inside, index = brick_pattern(canvas.x + 3, canvas.y + 3, 0.11, 0.045, 0.008)
         face = srgb(150, 66, 48) * draw_of(np.exp(rng.normal(0, 0.2, 499)), index)[..., None]
-        return np.clip(np.where((inside > 0)[..., None], face, srgb(176, 166, 154)) * (1 + 0.06 * grain), 0, 1)
+        return np.clip(
+            np.where((inside > 0)[..., None], face, srgb(176, 166, 154)) * (1 + 0.06 * grain), 0, 1
+        )
     if kind == "wooden":
         board = (canvas.y + 3) / 0.075
-        tone = draw_of(np.exp(rng.normal(0, 0.15, 97)), np.floor(board).astype(int)) * smooth(0.0, 0.22, board % 1)
+        tone = draw_of(np.exp(rng.normal(0, 0.15, 97)), np.floor(board).astype(int)) * smooth(
+            0.0, 0.22, board % 1
+        )
         return np.clip(srgb(150, 104, 66) * (tone[..., None] + 0.06) * (1 + 0.1 * grain), 0, 1)
     rgb = {"white": (232, 230, 224), "yellow": (236, 204, 120), "blue": (116, 156, 196)}[kind]
     return np.clip(srgb(*rgb) * (1 + 0.05 * grain), 0, 1)
 
 
 def _roof(
-    canvas: Canvas, rng: np.random.Generator, noise: Noise, kind: str, shape: tuple[float, float, float, float], gable: bool
+    canvas: Canvas,
+    rng: np.random.Generator,
+    noise: Noise,
+    kind: str,
+    shape: tuple[float, float, float, float],
+    gable: bool,
 ) -> None:
     """Tiles on a gable seen from its end, or on a slope seen from its side."""
     x, half, eaves, slope = shape
@@ -125,13 +156,24 @@ def _roof(
     if gable:
         mask = (canvas.y < line + 0.06) & (canvas.y > line - 0.03) & (away < over) & (canvas.y > eaves - 0.06)
     else:
-        mask = (canvas.y >= eaves - 0.03) & (canvas.y < eaves + half * slope * 0.95) & (away < over - (canvas.y - eaves) * 0.35)
+        mask = (
+            (canvas.y >= eaves - 0.03)
+            & (canvas.y < eaves + half * slope * 0.95)
+            & (away < over - (canvas.y - eaves) * 0.35)
+        )
     rgb = {"red": (172, 72, 48), "grey": (96, 100, 108), "brown": (104, 72, 52)}[kind]
     inside, index = brick_pattern(canvas.x + 3, canvas.y + 3, 0.075, 0.06, 0.012)
     tone = draw_of(np.exp(rng.normal(0, 0.16, 499)), index) * (0.4 + 0.6 * smooth(-0.004, 0.012, inside))
     albedo = srgb(*rgb) * (tone * (1 + 0.08 * noise.fbm(canvas.side, 24, 0.85)))[..., None]
-    chimney = (np.abs(canvas.x - x - half * 0.55) < 0.06) & (canvas.y > eaves) & (canvas.y < eaves + half * slope + 0.1) & ~mask
-    canvas.paint(chimney & (canvas.y > line - 0.1), Label.WALL, srgb(140, 84, 66), np.array([0, 0, 1], np.float32), 5.2)
+    chimney = (
+        (np.abs(canvas.x - x - half * 0.55) < 0.06)
+        & (canvas.y > eaves)
+        & (canvas.y < eaves + half * slope + 0.1)
+        & ~mask
+    )
+    canvas.paint(
+        chimney & (canvas.y > line - 0.1), Label.WALL, srgb(140, 84, 66), np.array([0, 0, 1], np.float32), 5.2
+    )
     canvas.paint(mask, Label.ROOF, np.clip(albedo, 0, 1), UP, 4.9)
 
 
@@ -155,7 +197,9 @@ def _openings(
         dx, dy = np.abs(canvas.x - at), np.abs(canvas.y - (ground + (eaves - ground) * 0.58))
         rim = (dx < 0.125) & (dy < 0.155)
         pane = (dx < 0.1) & (dy < 0.13) & (dx > 0.01) & (dy > 0.01)
-        sheen = mix(srgb(38, 50, 64), srgb(150, 180, 206), smooth(-0.3, 0.5, np.sin(canvas.x * 9 + canvas.y * 11)))
+        sheen = mix(
+            srgb(38, 50, 64), srgb(150, 180, 206), smooth(-0.3, 0.5, np.sin(canvas.x * 9 + canvas.y * 11))
+        )
         canvas.paint(rim, Label.WINDOW, srgb(240, 238, 232), facing, 4.97)
         canvas.paint(pane, Label.WINDOW, sheen, facing, 5.02, np.broadcast_to(glow, (*dx.shape, 3)))
 
@@ -165,12 +209,24 @@ def _garden(canvas: Canvas, rng: np.random.Generator, noise: Noise, ground: floa
     tone = mix(srgb(60, 96, 34), srgb(112, 142, 56), smooth(-1, 1, noise.fbm(canvas.side, (24, 12), 0.85)))
     canvas.paint(canvas.y < ground + 0.06, Label.GRASS, tone, UP, 5.0)
     count = 420
-    root = np.stack([rng.uniform(-1.05, 1.05, count), np.sort(rng.uniform(-1.1, ground + 0.06, count))[::-1]], 1)
+    root = np.stack(
+        [rng.uniform(-1.05, 1.05, count), np.sort(rng.uniform(-1.1, ground + 0.06, count))[::-1]], 1
+    )
     tip = root + np.stack([rng.normal(0, 0.02, count), rng.uniform(0.04, 0.1, count)], 1)
-    blades(canvas, root, tip, np.zeros(count), np.full(count, 0.018), varied(rng, srgb(92, 132, 46), count, 0.25), 4.5)
+    blades(
+        canvas,
+        root,
+        tip,
+        np.zeros(count),
+        np.full(count, 0.018),
+        varied(rng, srgb(92, 132, 46), count, 0.25),
+        4.5,
+    )
     count = 420
     side_x = rng.choice([-0.85, 0.85], count) + rng.normal(0, 0.13, count)
     spot = np.stack([side_x, ground + 0.06 + np.abs(rng.normal(0, 0.2, count))], 1)
-    tilt = unit(np.stack([rng.normal(0, 0.5, count), rng.normal(0.3, 0.5, count), np.ones(count)], 1)).astype(np.float32)
+    tilt = unit(np.stack([rng.normal(0, 0.5, count), rng.normal(0.3, 0.5, count), np.ones(count)], 1)).astype(
+        np.float32
+    )
     leaves(canvas, spot, rng.uniform(0.03, 0.06, count), rng.uniform(0, 6.3, count), tilt,
            varied(rng, srgb(50, 92, 40), count, 0.3), 6.0, 0.6)  # fmt: skip

@@ -139,5 +139,8 @@ def lake(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     canvas.paint(water, Label.WATER, deep * 0, up, depth.astype(np.float32), seen.astype(np.float32))
     canvas.depth[water] = np.minimum(canvas.depth[water], 16.0)
     phrase = f"a lake with {kind} mountains"
-    details = (str(rng.choice(sky.PHRASES[time])), *(("with reflections in the water",) if rng.random() < 0.4 else ()))
+    details = (
+        str(rng.choice(sky.PHRASES[time])),
+        *(("with reflections in the water",) if rng.random() < 0.4 else ()),
+    )
     return canvas, Facts("lake", phrase, details, (kind, time))

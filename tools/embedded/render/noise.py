@@ -20,9 +20,10 @@ def _basis(side: int, cells: int, periodic: bool) -> np.ndarray:
     position = (np.arange(side) + 0.5) / side * cells
     first = np.floor(position).astype(int)
     t = position - first
-    weights = np.stack(
-        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
-    ) / 6.0
+    weights = (
+        np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1)
+        / 6.0
+    )
     columns = cells if periodic else cells + 3
     matrix = np.zeros((side, columns), np.float32)
     rows = np.arange(side)

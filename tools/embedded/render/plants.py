@@ -12,7 +12,9 @@ from tools.embedded.render.terrain import plane
 
 
 def _tilts(rng: np.random.Generator, count: int, spread: float) -> np.ndarray:
-    return unit(np.concatenate([rng.normal(0, spread, (count, 2)), np.ones((count, 1))], 1)).astype(np.float32)
+    return unit(np.concatenate([rng.normal(0, spread, (count, 2)), np.ones((count, 1))], 1)).astype(
+        np.float32
+    )
 
 
 def grass(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -31,14 +33,21 @@ def grass(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
     colours = varied(rng, srgb(*colour), count, 0.26) * (0.5 + 0.65 * near[:, None])
     width = rng.uniform(0.016, 0.034, count) * (1.0 if look == "long" else 0.8)
     blades(canvas, root, tip, rng.normal(0, 0.12, count) * length, width, colours, 2.0 - near)
-    return canvas, Facts("grass", f"{look} {kind} grass", ("up close",) if look == "long" else (), (kind, look))
+    return canvas, Facts(
+        "grass", f"{look} {kind} grass", ("up close",) if look == "long" else (), (kind, look)
+    )
 
 
 def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
     """Overlapping leaves that fill the picture."""
     kind = str(rng.choice(["green", "red autumn", "yellow autumn", "dark ivy"]))
     size = str(rng.choice(["large", "small"]))
-    colour = {"green": (92, 156, 48), "red autumn": (188, 58, 30), "yellow autumn": (222, 166, 44), "dark ivy": (34, 82, 46)}
+    colour = {
+        "green": (92, 156, 48),
+        "red autumn": (188, 58, 30),
+        "yellow autumn": (222, 166, 44),
+        "dark ivy": (34, 82, 46),
+    }
     canvas = Canvas(side, sky.light("day", rng))
     canvas.paint(canvas.x < 9, Label.GROUND, srgb(20, 22, 12), depth=2.0)
     count, reach = (150, 0.32) if size == "large" else (640, 0.14)
@@ -52,7 +61,12 @@ def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
         canvas, centre, rng.uniform(0.75, 1.1, count) * reach, rng.uniform(0, 2 * np.pi, count), _tilts(rng, count, 0.55),
         colours, 2.0 - level, 0.5, Label.FOLIAGE, 0.15 + 0.85 * level, 0.12,
     )  # fmt: skip
-    return canvas, Facts("leaves", f"{size} {kind} leaves", ("covering everything",) if rng.random() < 0.3 else (), (kind, size))
+    return canvas, Facts(
+        "leaves",
+        f"{size} {kind} leaves",
+        ("covering everything",) if rng.random() < 0.3 else (),
+        (kind, size),
+    )
 
 
 def flower(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -77,7 +91,12 @@ def flower(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
 
 
 def _one_flower(
-    canvas: Canvas, rng: np.random.Generator, centre: np.ndarray, radius: float, petals: int, colour: np.ndarray
+    canvas: Canvas,
+    rng: np.random.Generator,
+    centre: np.ndarray,
+    radius: float,
+    petals: int,
+    colour: np.ndarray,
 ) -> None:
     turn = rng.uniform(0, 6.3)
     aspect = float(np.clip(3.2 / petals, 0.24, 0.6))
@@ -100,21 +119,40 @@ def meadow(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     """A field of flowers in perspective."""
     time = str(rng.choice(["day", "sunset", "grey"]))
     name = str(rng.choice(["red", "yellow", "purple", "white", "mixed"]))
-    tones = {"red": (214, 36, 28), "yellow": (248, 206, 40), "purple": (136, 74, 190), "white": (246, 246, 242)}
+    tones = {
+        "red": (214, 36, 28),
+        "yellow": (248, 206, 40),
+        "purple": (136, 74, 190),
+        "white": (246, 246, 242),
+    }
     canvas = Canvas(side, sky.light(time, rng, fog=0.02))
     horizon = float(rng.uniform(0.2, 0.55))
     sky.paint_sky(canvas, noise, horizon, time, float(rng.choice([0.0, 0.4])))
     mask, depth, across = plane(canvas, 0.6, horizon + 0.02 * noise.fbm(side, (2, 2))[side // 2][None])
     tone = look_up(noise.fbm(256, 8, 0.7, periodic=True), across * 0.3, depth * 0.3)
     green = mix(srgb(66, 98, 30), srgb(118, 140, 52), smooth(-1, 1, tone))
-    canvas.paint(mask, Label.GRASS, green, np.array([0, 0.9, 0.43], np.float32), np.minimum(depth, 60).astype(np.float32))
+    canvas.paint(
+        mask,
+        Label.GRASS,
+        green,
+        np.array([0, 0.9, 0.43], np.float32),
+        np.minimum(depth, 60).astype(np.float32),
+    )
     count = 1500
     below = np.sort(rng.uniform(0.02, 1.15 + horizon, count) ** 1.0)
     far = 1.3 * 0.6 / below
     size = 0.5 / far
     root = np.stack([rng.uniform(-1.1, 1.1, count), horizon - below - 0.05 * size], 1)
     tip = root + np.stack([rng.normal(0, 0.05, count), rng.uniform(0.1, 0.26, count)], 1) * size[:, None]
-    blades(canvas, root, tip, rng.normal(0, 0.03, count) * size, 0.03 * size, varied(rng, srgb(90, 132, 44), count, 0.25), far)
+    blades(
+        canvas,
+        root,
+        tip,
+        rng.normal(0, 0.03, count) * size,
+        0.03 * size,
+        varied(rng, srgb(90, 132, 44), count, 0.25),
+        far,
+    )
     chosen = [srgb(*tones[name])] if name != "mixed" else [srgb(*t) for t in tones.values()]
     pick = rng.random(count) < 0.5
     colours = np.stack([chosen[k] for k in rng.integers(0, len(chosen), count)])
@@ -122,6 +160,8 @@ def meadow(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     for low, high in ((0.0, 0.12), (0.12, 0.35), (0.35, 0.8), (0.8, 2.0)):  # size classes keep sampling tight
         band = pick & (below >= low) & (below < high)
         if band.any():
-            discs(canvas, tip[band], 0.055 * size[band] + 0.006, colours[band], far[band], Label.FLOWER, 5, 0.75)
+            discs(
+                canvas, tip[band], 0.055 * size[band] + 0.006, colours[band], far[band], Label.FLOWER, 5, 0.75
+            )
     phrase = f"a meadow of {name} flowers"
     return canvas, Facts("meadow", phrase, (str(rng.choice(sky.PHRASES[time])),), (name, time))

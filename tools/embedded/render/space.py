@@ -29,7 +29,9 @@ def night(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
         cloud = noise.fbm(side, 3, 0.62)
         band = np.exp(-np.square((away + 0.1 * cloud) / 0.3)) * smooth(-1.6, 1.4, cloud)
         dust = smooth(0.2, 1.2, noise.fbm(side, 4, 0.66)) * np.exp(-np.square((away + 0.08 * cloud) / 0.12))
-        canvas.emission += (band * (1 - 0.85 * dust))[..., None] * (srgb(*low) * 1.3 + srgb(150, 140, 150) * 0.5)
+        canvas.emission += (band * (1 - 0.85 * dust))[..., None] * (
+            srgb(*low) * 1.3 + srgb(150, 140, 150) * 0.5
+        )
         sky.paint_stars(canvas, noise.rng(), 420, 0.5)
     elif kind == "aurora":
         fold = noise.fbm(side, (1, 3), 0.5, 4)[side // 2]
@@ -37,9 +39,13 @@ def night(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
         rays = 0.55 + 0.45 * noise.fbm(side, (1, 28), 0.7)
         above = canvas.y - edge
         curtain = smooth(-0.05, 0.06, above) * np.exp(-np.maximum(above, 0) * 2.0) * np.clip(rays, 0.05, 2)
-        canvas.emission += mix(srgb(60, 240, 140), srgb(150, 70, 220), smooth(0.0, 0.9, above)) * curtain[..., None] * 0.8
+        canvas.emission += (
+            mix(srgb(60, 240, 140), srgb(150, 70, 220), smooth(0.0, 0.9, above)) * curtain[..., None] * 0.8
+        )
     sky.paint_stars(canvas, noise.rng(), 260)
-    relief = make_relief(noise.ridged(256, 4, 0.5, True) * 0.8, 6.0, 0.9, canvas.light.toward, noise.fbm(256, 8, periodic=True))
+    relief = make_relief(
+        noise.ridged(256, 4, 0.5, True) * 0.8, 6.0, 0.9, canvas.light.toward, noise.fbm(256, 8, periodic=True)
+    )
     view = look(canvas, relief, 0.8, float(rng.uniform(-0.75, -0.45)), 0.6, 12.0, (1.0, 5.0))
     canvas.paint(view.hit, Label.GROUND, srgb(46, 48, 56), view.normal, view.depth, None, view.open)
     phrase = {"milky way": "the milky way", "aurora": "a green aurora", "stars": "stars"}[kind]
@@ -111,7 +117,9 @@ def nebula(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     sky.paint_stars(canvas, noise.rng(), 220, 0.8)
     canvas.label[:] = kept
     phrase = f"a {shape} {tone} nebula"
-    return canvas, Facts("nebula", phrase, ("with stars",) if rng.random() < 0.4 else ("in deep space",), (shape, tone))
+    return canvas, Facts(
+        "nebula", phrase, ("with stars",) if rng.random() < 0.4 else ("in deep space",), (shape, tone)
+    )
 
 
 def planet(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -127,8 +135,16 @@ def planet(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     flow = noise.fbm(side, (9, 3), 0.62)
     if kind == "ocean":
         land = noise.fbm(side, 3, 0.58)
-        albedo = mix(srgb(16, 60, 140), mix(srgb(60, 110, 50), srgb(170, 140, 90), smooth(0.3, 1.2, land)), smooth(0.2, 0.45, land))
-        albedo = mix(albedo, srgb(250, 250, 252), 0.95 * smooth(0.1, 2.0, noise.fbm(side, 5, 0.72) + 0.5 * np.abs(across)))
+        albedo = mix(
+            srgb(16, 60, 140),
+            mix(srgb(60, 110, 50), srgb(170, 140, 90), smooth(0.3, 1.2, land)),
+            smooth(0.2, 0.45, land),
+        )
+        albedo = mix(
+            albedo,
+            srgb(250, 250, 252),
+            0.95 * smooth(0.1, 2.0, noise.fbm(side, 5, 0.72) + 0.5 * np.abs(across)),
+        )
     else:
         dark, pale = {"orange": ((166, 96, 52), (240, 214, 172)), "blue": ((44, 84, 168), (176, 210, 240)),
                       "green": ((58, 120, 92), (196, 226, 190))}[tone]  # fmt: skip
@@ -137,8 +153,14 @@ def planet(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     canvas.paint(mask, Label.PLANET, albedo, ball, 1.0 - 0.3 * ball[..., 2])
     if kind == "ringed":
         _ring(canvas, noise, tilt, radius, mask & (across > 0), tone)
-    name = {"ringed": f"a {tone} planet with rings", "banded": f"a banded {tone} planet", "ocean": "a blue ocean planet with clouds"}
-    return canvas, Facts("planet", name[kind], ("in space",) if rng.random() < 0.5 else ("with stars behind it",), (kind, tone))
+    name = {
+        "ringed": f"a {tone} planet with rings",
+        "banded": f"a banded {tone} planet",
+        "ocean": "a blue ocean planet with clouds",
+    }
+    return canvas, Facts(
+        "planet", name[kind], ("in space",) if rng.random() < 0.5 else ("with stars behind it",), (kind, tone)
+    )
 
 
 def _ring(canvas: Canvas, noise: Noise, tilt: float, radius: float, hidden: np.ndarray, tone: str) -> None:

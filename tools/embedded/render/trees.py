@@ -29,7 +29,16 @@ def _fir(
     colours = varied(rng, colour, count, 0.22) * shade[:, None].astype(np.float32)
     white = rng.random(count) < snow
     colours[white] = varied(rng, srgb(236, 240, 246), int(white.sum()), 0.06)
-    blades(canvas, root, tip, rng.normal(0, 0.02, count) * height, np.full(count, 0.055 * height), colours, depth, Label.FOLIAGE)
+    blades(
+        canvas,
+        root,
+        tip,
+        rng.normal(0, 0.02, count) * height,
+        np.full(count, 0.055 * height),
+        colours,
+        depth,
+        Label.FOLIAGE,
+    )
 
 
 def forest(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -53,12 +62,18 @@ def forest(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
             tall = height * rng.uniform(0.75, 1.2)
             tint = srgb(*colour) * np.exp(rng.normal(0, 0.15, 3))
             _fir(canvas, rng, (float(x), foot), tall, depth_, tint, 0.5 if kind == "snowy" else 0.0)
-    phrase = {"green": "a green fir forest", "snowy": "a snowy forest in winter", "autumn": "an autumn forest"}[kind]
+    phrase = {
+        "green": "a green fir forest",
+        "snowy": "a snowy forest in winter",
+        "autumn": "an autumn forest",
+    }[kind]
     details = (str(rng.choice(sky.PHRASES[time])), *(("in thick mist",) if misty else ()))
     return canvas, Facts("forest", phrase, details, (kind, time))
 
 
-def _branches(rng: np.random.Generator, foot: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _branches(
+    rng: np.random.Generator, foot: np.ndarray, height: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grow a tree of straight limbs; returns roots, tips (N, 2) and widths (N,)."""
     limbs = [(foot, np.array([0.0, height * 0.42]), height * 0.075, 0)]
     done = []
@@ -86,7 +101,13 @@ def tree(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     hill = horizon + 0.1 * np.cos(canvas.x * 1.6 + rng.uniform(-1, 1)) + 0.01 * noise.fbm(side, 12)
     tone = {"bare": ((226, 230, 238), (206, 214, 226))}.get(kind, ((74, 104, 38), (126, 146, 58)))
     turf = mix(srgb(*tone[0]), srgb(*tone[1]), smooth(-2.5, 2.5, noise.fbm(side, (32, 16), 0.9)))
-    canvas.paint(canvas.y < hill, Label.SNOW if kind == "bare" else Label.GRASS, turf, np.array([0, 0.9, 0.4], np.float32), 4.0)
+    canvas.paint(
+        canvas.y < hill,
+        Label.SNOW if kind == "bare" else Label.GRASS,
+        turf,
+        np.array([0, 0.9, 0.4], np.float32),
+        4.0,
+    )
     x = float(rng.uniform(-0.25, 0.25))
     height = float(rng.uniform(1.0, 1.2))
     root, tip, width = _branches(rng, np.array([x, horizon + 0.02]), height)
@@ -104,14 +125,18 @@ def tree(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     return canvas, Facts("tree", phrase, details, (kind, time))
 
 
-def _crown(canvas: Canvas, rng: np.random.Generator, tips: np.ndarray, middle: np.ndarray, colour: np.ndarray) -> None:
+def _crown(
+    canvas: Canvas, rng: np.random.Generator, tips: np.ndarray, middle: np.ndarray, colour: np.ndarray
+) -> None:
     """Clusters of leaves around the twigs, lit like a ball."""
     each = 22
     centre = np.repeat(tips, each, 0) + rng.normal(0, 0.055, (len(tips) * each, 2))
     count = len(centre)
     out = (centre - middle) / 0.6
     front = rng.uniform(-0.5, 1.0, count)
-    normal = unit(np.concatenate([out, front[:, None] + 0.35], 1) + rng.normal(0, 0.3, (count, 3))).astype(np.float32)
+    normal = unit(np.concatenate([out, front[:, None] + 0.35], 1) + rng.normal(0, 0.3, (count, 3))).astype(
+        np.float32
+    )
     order = np.argsort(front)
     open_ = np.clip(0.55 + 0.5 * front, 0.15, 1.0)
     leaves(canvas, centre[order], rng.uniform(0.022, 0.04, count), rng.uniform(0, 6.3, count), normal[order],

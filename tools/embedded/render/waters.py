@@ -16,11 +16,15 @@ def _paint_sea(canvas: Canvas, noise: Noise, horizon_y: float, rough: float, dee
     swell = noise.fbm(side, (10, 3), 0.55, periodic=True)
     crest = 1 - np.abs(noise.fbm(side, (8, 2), 0.5, periodic=True))
     height = np.clip(0.5 + 0.22 * crest + 0.12 * swell, 0, 1.3)
-    relief = make_relief(height, 5.0, 0.42 * rough, canvas.light.toward, noise.fbm(side, 12, 0.7, periodic=True))
+    relief = make_relief(
+        height, 5.0, 0.42 * rough, canvas.light.toward, noise.fbm(side, 12, 0.7, periodic=True)
+    )
     view = look(canvas, relief, 0.6, horizon_y, 0.35, 40.0)
     flat = smooth(30.0, 1.5, view.depth)[..., None]
     fine = look_up(relief.tile_TTC[..., 1:4], view.world_x * 0.9, view.depth * 0.9)
-    normal = unit(view.normal * flat + 0.6 * fine * flat * rough + np.array([0, 1, 0], np.float32) * (1.02 - flat))
+    normal = unit(
+        view.normal * flat + 0.6 * fine * flat * rough + np.array([0, 1, 0], np.float32) * (1.02 - flat)
+    )
     facing = np.clip(normal[..., 2] + 0.25 * normal[..., 1], 0, 1)
     fresnel = np.clip(0.9 - 1.5 * facing, 0.06, 0.95)
     mirrored = mix(canvas.light.horizon, canvas.light.zenith, np.clip(normal[..., 2] * 1.5 + 0.15, 0, 1))
@@ -28,7 +32,11 @@ def _paint_sea(canvas: Canvas, noise: Noise, horizon_y: float, rough: float, dee
     light = mix(body, mirrored, fresnel)
     half = unit(canvas.light.toward * np.array([1, 1, -1], np.float32) + np.array([0, 0, 1], np.float32))
     sparkle = np.clip(normal @ half, 0, 1) ** 60
-    foam = smooth(0.86, 1.0, view.height + 0.05 * view.spare) * smooth(0.45, 1.0, np.float32(rough)) * flat[..., 0]
+    foam = (
+        smooth(0.86, 1.0, view.height + 0.05 * view.spare)
+        * smooth(0.45, 1.0, np.float32(rough))
+        * flat[..., 0]
+    )
     light = mix(light, canvas.light.ambient + canvas.light.sun * 0.45, foam * 0.9)
     light += sparkle[..., None] * canvas.light.sun * 0.8
     canvas.paint(view.hit, Label.WATER, deep, normal, view.depth, light.astype(np.float32), 0.0)
@@ -65,7 +73,9 @@ def sunset(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     x, y = float(rng.uniform(-0.6, 0.6)), float(rng.uniform(0.02, 0.22))
     horizon = float(rng.uniform(-0.35, 0.0))
     toward = unit(np.array([x, y + 0.12, -0.9], np.float32))
-    light = type(base)(toward, np.array(sun, np.float32), base.ambient * 0.5, srgb(*zenith), srgb(*horizon_rgb), 0.02)
+    light = type(base)(
+        toward, np.array(sun, np.float32), base.ambient * 0.5, srgb(*zenith), srgb(*horizon_rgb), 0.02
+    )
     canvas = Canvas(side, light)
     sky.paint_gradient(canvas, horizon, glow=0.0)
     sky.paint_clouds(canvas, noise, horizon, float(rng.uniform(0.35, 0.6)), 0.45)
@@ -80,10 +90,14 @@ def sunset(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
         glint = smooth(-0.2, 1.0, noise.fbm(side, (48, 10), 0.8)) * path * (canvas.label == Label.WATER)
         canvas.emission += glint[..., None] * light.sun * 0.75
     else:
-        relief = make_relief(noise.ridged(256, 3, 0.5, True) * 0.8, 5.0, 1.0, light.toward, noise.fbm(256, 8, periodic=True))
+        relief = make_relief(
+            noise.ridged(256, 3, 0.5, True) * 0.8, 5.0, 1.0, light.toward, noise.fbm(256, 8, periodic=True)
+        )
         view = look(canvas, relief, 0.9, horizon, 0.6, 12.0, (1.0, 5.0), tuple(rng.random(2)))
         canvas.paint(view.hit, Label.GROUND, srgb(52, 46, 40), view.normal, view.depth, None, view.open)
-    return canvas, Facts("sunset", f"{'an' if tone == 'orange' else 'a'} {tone} sunset", (f"over {over}",), (tone, over))
+    return canvas, Facts(
+        "sunset", f"{'an' if tone == 'orange' else 'a'} {tone} sunset", (f"over {over}",), (tone, over)
+    )
 
 
 def _moved(field: np.ndarray, down: int, right: int) -> np.ndarray:
@@ -124,7 +138,10 @@ def clouds(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     shade = smooth(-0.65, 0.65, lit * 1.3 - 0.25 * (dense - cover) + 0.25)
     if kind == "dark storm":
         heavy = noise.fbm(side, (5, 3), 0.52)
-        thick, shade = np.ones_like(dense), smooth(-4.5, 4.5, heavy + 1.5 * (heavy - _moved(heavy, 2 * shift, 0)))
+        thick, shade = (
+            np.ones_like(dense),
+            smooth(-4.5, 4.5, heavy + 1.5 * (heavy - _moved(heavy, 2 * shift, 0))),
+        )
     canvas.emission[:] = mix(canvas.emission, mix(under, top, shade), thick)
     canvas.label[thick > 0.5] = int(Label.CLOUD)
     cover_phrase = ("covering most of the sky",) if cover < 0 else ("with open sky between them",)
