@@ -50,12 +50,14 @@ def caption(facts: Facts, kind: str, rng: np.random.Generator, mix: str = "noisy
 def corpus() -> list[str]:
     """Text to train the tokenizer on: words people put into prompts that scenes do not mention."""
     return [
-        "high resolution, best quality, masterpiece, ultra detailed, 4k, 8k, hdr, uhd, professional photography, dslr",
-        "clear, clean, fine texture, realistic, natural light, vivid colors, high contrast, in focus, film grain",
-        "worst quality, bad quality, lowres, blur, noise, grain, jpeg artifacts, compression, oversmoothed, smooth",
-        "pixelated, soft, dark, dirty, deformed, ugly, painting, cartoon, sketch, render, overexposed, underexposed",
-        "a photo of a, a picture of the, an image of, with, without, in, on, at, over, under, near, behind, between, of, and",
-        "red, green, blue, yellow, orange, purple, pink, white, black, grey, brown, golden, small, large, old, new, one, two",
-        "close up, wide, aerial view, landscape, texture, background, morning, evening, night, summer, winter, spring, rain",
-        "animal, bird, dog, cat, car, street, road, bridge, river, beach, stone, rock, metal, glass, water, fire, ice, people",
+        "high resolution, best quality, masterpiece, ultra detailed, 4k, 8k, hdr, uhd, dslr",
+        "professional photography, clear, clean, fine texture, realistic, natural light, vivid colors",
+        "high contrast, in focus, worst quality, bad quality, lowres, blur, noise, grain, compression",
+        "jpeg artifacts, oversmoothed, smooth, pixelated, soft, dark, dirty, deformed, ugly, painting",
+        "cartoon, sketch, render, overexposed, underexposed, film grain, a photo of a, a picture of the",
+        "an image of, with, without, in, on, at, over, under, near, behind, between, of, and, close up",
+        "red, green, blue, yellow, orange, purple, pink, white, black, grey, brown, golden, small, large",
+        "old, new, one, two, wide, aerial view, landscape, texture, background, morning, evening, night",
+        "summer, winter, spring, rain, animal, bird, dog, cat, car, street, road, bridge, river, beach",
+        "stone, rock, metal, glass, water, fire, ice, people",
     ]

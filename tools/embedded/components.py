@@ -22,8 +22,8 @@ def _mirror(rows: Tensor) -> Tensor:
 def fit(images_NCHW: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Principal components of the patches and of their mirror images.
 
-    Returns mean (192,), components (channels, 192), deviations (channels,), signs (channels,): latents of a mirrored
-    picture are the mirrored latents times the signs.
+    Returns mean (192,), components (channels, 192), deviations (channels,), signs (channels,): latents of
+    a mirrored picture are the mirrored latents times the signs.
     """
     rows = patches_of(images_NCHW)
     mean = (rows.mean(0) + _mirror(rows.mean(0))) / 2
@@ -45,10 +45,11 @@ def fit(images_NCHW: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor, Ten
 
 
 def install(model: PatchAutoencoder, mean: Tensor, components: Tensor, deviations: Tensor) -> None:
-    """Set the linear maps: channel k is component k over the root of its deviation, all scaled to mean variance 1.
+    """Set the linear maps: channel k is component k over the root of its deviation, all scaled to mean
+    variance 1.
 
-    The root keeps part of the natural fall-off: coarse channels stay louder than fine ones, and the denoiser
-    settles them first.
+    The root keeps part of the natural fall-off: coarse channels stay louder than fine ones, and the
+    denoiser settles them first.
     """
     scale = deviations.sqrt()
     scale = scale * ((deviations / scale) ** 2).mean().sqrt()

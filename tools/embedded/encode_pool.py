@@ -1,7 +1,8 @@
-"""Latents of the training pool: `python -m tools.embedded.encode_pool POOL AE OUT`; resumable, shard by shard.
+"""Latents of the training pool: `python -m tools.embedded.encode_pool POOL AE OUT`; resumable, shard by
+shard.
 
-A shard holds the latents of every clean picture and of two degraded twins as float16 (N, 3, Z, 16, 16), and the names
-of the twins' degradations. Only shards that the pool has are encoded.
+A shard holds the latents of every clean picture and of two degraded twins as float16 (N, 3, Z, 16, 16),
+and the names of the twins' degradations. Only shards that the pool has are encoded.
 """
 
 from __future__ import annotations

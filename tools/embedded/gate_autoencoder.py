@@ -1,9 +1,10 @@
 """The gate before any training of the UNet: `python -m tools.embedded.gate_autoencoder AE PHOTOGRAPHS`.
 
-PHOTOGRAPHS is the folder with the packages' files that splits.json names. The gate asks, after the autoencoder:
-held-out photographs at 28 dB or more with 40 % or more of their Laplacian variance, and a twofold change between
-clean and degraded renders that it has not seen: of the Laplacian variance for blur, down-scaling and noise, of the
-blockiness for JPEG (whose blocks add as much Laplacian variance as the lost detail took away).
+PHOTOGRAPHS is the folder with the packages' files that splits.json names. The gate asks, after the
+autoencoder: held-out photographs at 28 dB or more with 40 % or more of their Laplacian variance, and a
+twofold change between clean and degraded renders that it has not seen: of the Laplacian variance for
+blur, down-scaling and noise, of the blockiness for JPEG (whose blocks add as much Laplacian variance as
+the lost detail took away).
 """
 
 from __future__ import annotations

@@ -65,13 +65,17 @@ class TextAndUNet(nn.Module):
         )
 
     def encode(self, ids_NL: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeds (N, L, 2 D) and pooled vectors (N, P) exactly as SDXL takes them: penultimate hidden states."""
+        """Embeds (N, L, 2 D) and pooled vectors (N, P) exactly as SDXL takes them: penultimate hidden
+        states.
+        """
         first = self.text_encoder(ids_NL, output_hidden_states=True).hidden_states[-2]
         second = self.text_encoder_2(ids_NL, output_hidden_states=True)
         return torch.cat([first, second.hidden_states[-2]], -1), second.text_embeds
 
     def forward(self, noisy: Tensor, steps_N: Tensor, ids_NL: Tensor, sizes_N6: Tensor) -> Tensor:
-        """Predicted v (N, Z, h, w) in float32; sizes are SDXL's (original, crop, target), rows before columns."""
+        """Predicted v (N, Z, h, w) in float32; sizes are SDXL's (original, crop, target), rows before
+        columns.
+        """
         embeds, pooled = self.encode(ids_NL)
         added = {"text_embeds": pooled, "time_ids": sizes_N6}
         return self.unet(noisy, steps_N, embeds, added_cond_kwargs=added).sample.float()

@@ -1,8 +1,9 @@
 """An autoencoder whose latents are the principal components of 8 x 8 pixel patches.
 
-The encoder is one linear map, so latents keep the fine detail that tells a sharp picture from a degraded one, and a
-mirrored picture has mirrored latents up to the sign of half of the channels. The decoder is the transposed map plus a
-small convolutional residual that restores what the dropped components lost and hides the patch borders.
+The encoder is one linear map, so latents keep the fine detail that tells a sharp picture from a degraded
+one, and a mirrored picture has mirrored latents up to the sign of half of the channels. The decoder is
+the transposed map plus a small convolutional residual that restores what the dropped components lost and
+hides the patch borders.
 
 The file travels beside the weights: it needs torch and diffusers only.
 """
@@ -44,7 +45,8 @@ class _Residual(nn.Module):
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """Linear patch encoder, linear plus residual decoder; images are (N, 3, H, W) in -1..1, H and W multiples of 8.
+    """Linear patch encoder, linear plus residual decoder; images are (N, 3, H, W) in -1..1, H and W
+    multiples of 8.
 
     `block_out_channels` is there for pipelines that read the scale factor 8 from its length.
     """

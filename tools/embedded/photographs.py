@@ -1,10 +1,11 @@
 """The photographs that splits.json names, read from unpacked packages.
 
-None of them trains the text-to-image model: about twenty pictures of free licence teach it no subject, and weights
-made of renders alone carry no photographer's licence. They test the autoencoder and serve the learner.
+None of them trains the text-to-image model: about twenty pictures of free licence teach it no subject,
+and weights made of renders alone carry no photographer's licence. They test the autoencoder and serve the
+learner.
 
-A folder of photographs holds one sub-folder a package, named like the package in splits.json without registry and
-version (`dpkg -x` of the Debian package, or a link to the folder that holds `skimage`).
+A folder of photographs holds one sub-folder a package, named like the package in splits.json without
+registry and version (`dpkg -x` of the Debian package, or a link to the folder that holds `skimage`).
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def path_of(folder: Path, row: dict) -> Path:
 
 
 def crops_of(folder: Path, splits: tuple[str, ...]) -> np.ndarray:
-    """Crops (N, 128, 128, 3) uint8 of the splits' photographs, each scaled to a short side of 512 pixels first."""
+    """Crops (N, 128, 128, 3) uint8 of the splits' photographs, each scaled to a short side of 512 pixels
+    first.
+    """
     out = []
     for k, row in enumerate(SPLITS["photographs"]):
         if row["split"] not in splits:

@@ -1,7 +1,8 @@
 """Render the training scenes into shards on disk; resumable, any number of processes.
 
-`python -m tools.embedded.pool OUT --shards 120 [--part 0/2] [--split t2i_train]`: scene i of a pool is subject i % 24
-with seed i // 24 of the split; a shard holds ten seeds of every subject, less the held-out combinations.
+`python -m tools.embedded.pool OUT --shards 120 [--part 0/2] [--split t2i_train]`: scene i of a pool is
+subject i % 24 with seed i // 24 of the split; a shard holds ten seeds of every subject, less the held-out
+combinations.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ SIZE = 128
 SEEDS_A_SHARD = 10
 LARGE = 192
 LARGE_SHARE = 0.2
-"""This share of the scenes is rendered at 192 pixels and cropped, so that the crop conditioning means something."""
+"""This share of the scenes is rendered at 192 pixels and cropped, so that the crop conditioning means
+something.
+"""
 
 
 def one(subject: str, seed: int) -> tuple[np.ndarray, dict] | None:
@@ -43,7 +46,9 @@ def one(subject: str, seed: int) -> tuple[np.ndarray, dict] | None:
 
 
 def write_shard(out: Path, split: str, shard: int) -> None:
-    """Render one shard: NNNN.npy (uint8 N H W C) and NNNN.json (a row a picture); the rows are written last."""
+    """Render one shard: NNNN.npy (uint8 N H W C) and NNNN.json (a row a picture); the rows are written
+    last.
+    """
     first = first_seed(split) + shard * SEEDS_A_SHARD
     made = [one(s, first + k) for k in range(SEEDS_A_SHARD) for s in SUBJECTS]
     kept = [m for m in made if m is not None]

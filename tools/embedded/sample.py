@@ -1,7 +1,7 @@
 """Look at a checkpoint: `python -m tools.embedded.sample RUN AE OUT.png [--quality sharp] [--size 128]`.
 
-Writes RUN/pipeline from the moving average of RUN/last.pt, loads it as any user would, and draws 24 prompts (rows of
-six) with four seeds each.
+Writes RUN/pipeline from the moving average of RUN/last.pt, loads it as any user would, and draws 24
+prompts (rows of six) with four seeds each.
 """
 
 from __future__ import annotations
@@ -19,14 +19,31 @@ from transformers import CLIPTokenizer
 from tools.embedded.model import TextAndUNet, save_pipeline
 
 PROMPTS = (
-    "a photo of snowy mountains on a sunny day", "golden sand dunes at sunset", "a red rock canyon under a blue sky",
-    "a lake with green mountains, with reflections in the water", "a rough blue sea with white waves on a sunny day",
-    "a purple sunset over the sea", "white clouds in a blue sky", "a snowy forest in winter", "an orange autumn tree on a hill",
-    "a meadow of red flowers in daylight", "long green grass", "large yellow autumn leaves", "a purple flower with green leaves",
-    "the milky way in a blue night sky", "a half grey moon", "a round red nebula", "an orange planet with rings in space",
-    "a city skyline at night by the water", "a white house with a red roof on a sunny day", "a rainbow hot-air balloon over hills",
-    "three red apples on a wooden table", "a mossy red brick wall", "horizontal brown wood planks", "large colourful pebbles",
-)  # fmt: skip
+    "a photo of snowy mountains on a sunny day",
+    "golden sand dunes at sunset",
+    "a red rock canyon under a blue sky",
+    "a lake with green mountains, with reflections in the water",
+    "a rough blue sea with white waves on a sunny day",
+    "a purple sunset over the sea",
+    "white clouds in a blue sky",
+    "a snowy forest in winter",
+    "an orange autumn tree on a hill",
+    "a meadow of red flowers in daylight",
+    "long green grass",
+    "large yellow autumn leaves",
+    "a purple flower with green leaves",
+    "the milky way in a blue night sky",
+    "a half grey moon",
+    "a round red nebula",
+    "an orange planet with rings in space",
+    "a city skyline at night by the water",
+    "a white house with a red roof on a sunny day",
+    "a rainbow hot-air balloon over hills",
+    "three red apples on a wooden table",
+    "a mossy red brick wall",
+    "horizontal brown wood planks",
+    "large colourful pebbles",
+)
 """One prompt a subject, in the order of render/scenes.py."""
 SEEDS = 4
 
@@ -64,9 +81,15 @@ def draw(
     """Images (N, size, size, 3) uint8, one a seed."""
     count = len(seeds)
     images = pipeline(
-        [prompt] * count, negative_prompt=[negative] * count, num_inference_steps=steps, guidance_scale=guidance,
-        generator=[torch.Generator().manual_seed(s) for s in seeds], height=size, width=size, output_type="np",
-    ).images  # fmt: skip
+        [prompt] * count,
+        negative_prompt=[negative] * count,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        generator=[torch.Generator().manual_seed(s) for s in seeds],
+        height=size,
+        width=size,
+        output_type="np",
+    ).images
     return np.round(images * 255).astype(np.uint8)
 
 
@@ -91,9 +114,8 @@ def main() -> None:
         text = f"{prompt}, {args.quality}" if args.quality else prompt
         images = draw(pipeline, text, args.negative, range(SEEDS), args.size, args.guidance, args.steps)
         cells.append(np.concatenate([np.concatenate(images[:2], 1), np.concatenate(images[2:], 1)], 0))
-    print(
-        f"{(time.perf_counter() - start) / len(PROMPTS) / SEEDS:.2f} s an image of {args.size} px, {args.threads} thread(s)"
-    )
+    spent = (time.perf_counter() - start) / len(PROMPTS) / SEEDS
+    print(f"{spent:.2f} s an image of {args.size} px, {args.threads} thread(s)")
     rows = [np.concatenate(cells[k : k + 6], 1) for k in range(0, len(cells), 6)]
     Image.fromarray(np.concatenate(rows, 0)).save(args.out)
 

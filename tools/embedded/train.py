@@ -2,9 +2,10 @@
 
     torchrun --standalone --nproc_per_node 2 -m tools.embedded.train LATENTS AE OUT --shards 60 --steps 60000
 
-Processes are single-threaded and average gradients over gloo: two threads of one process collapse when a machine is
-shared, two processes do not. Every draw is a function of (seed, step, rank), so a stopped run continues as if it had
-not stopped; --shards and --steps may grow between launches and are logged. SIGTERM writes a checkpoint and ends.
+Processes are single-threaded and average gradients over gloo: two threads of one process collapse when a
+machine is shared, two processes do not. Every draw is a function of (seed, step, rank), so a stopped run
+continues as if it had not stopped; --shards and --steps may grow between launches and are logged. SIGTERM
+writes a checkpoint and ends.
 """
 
 from __future__ import annotations
@@ -165,8 +166,15 @@ def main() -> None:
     trainer = Trainer(model, args.out, rank, world)
     trainer.resume()
     if rank == 0:
-        start = {"start": trainer.step, "pictures": len(pool), "shards": args.shards, "steps": args.steps,
-                 "mix": args.mix, "world": world, "parameters": sum(p.numel() for p in model.parameters())}  # fmt: skip
+        start = {
+            "start": trainer.step,
+            "pictures": len(pool),
+            "shards": args.shards,
+            "steps": args.steps,
+            "mix": args.mix,
+            "world": world,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
         with (args.out / "log.jsonl").open("a") as log:
             print(json.dumps(start), file=log)
     run(trainer, pool, args)

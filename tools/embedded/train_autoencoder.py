@@ -1,7 +1,8 @@
 """Fit the patch autoencoder: `python -m tools.embedded.train_autoencoder POOL OUT [--steps 3000]`.
 
-The linear maps come from the principal components of the first shards of the pool and stay fixed; only the decoder's
-residual is trained. One thread, seeded; a checkpoint every 500 steps, and the same command resumes.
+The linear maps come from the principal components of the first shards of the pool and stay fixed; only
+the decoder's residual is trained. One thread, seeded; a checkpoint every 500 steps, and the same command
+resumes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ CROP = 64
 BATCH = 24
 SHARDS = 12
 PEAK_RATE = 1.5e-3
+JITTER = 0.06
+"""Largest noise on the latents: the decoder meets imperfect ones when it decodes samples."""
 
 
 def load_pictures(pool: Path, shards: range, seed: int) -> np.ndarray:
@@ -57,7 +60,9 @@ def detail_energy(x: Tensor) -> Tensor:
 
 
 def loss_of(made: Tensor, wanted: Tensor) -> Tensor:
-    """L1 of pixels and edges, and of the local strength of fine detail (so that texture is not averaged away)."""
+    """L1 of pixels and edges, and of the local strength of fine detail (so that texture is not averaged
+    away).
+    """
     pixels = (made - wanted).abs().mean()
     edges = sum((a - b).abs().mean() for a, b in zip(_edges(made), _edges(wanted), strict=True))
     return pixels + 0.5 * edges + 0.25 * (detail_energy(made) - detail_energy(wanted)).abs().mean()
@@ -81,10 +86,8 @@ def _train(model: PatchAutoencoder, pictures: np.ndarray, check: Tensor, out: Pa
         batch = draw_batch(pictures, rng)
         with torch.autocast("cpu", torch.bfloat16):
             latents = model.encoder(batch)
-            jitter = (
-                torch.from_numpy(rng.standard_normal(latents.shape, np.float32)) * float(rng.random()) * 0.06
-            )
-            latents = latents.float() + jitter
+            jitter = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
+            latents = latents.float() + jitter * (JITTER * float(rng.random()))
             restored = model.residual(latents)
         made = model.decoder(latents) + restored.float()
         loss = loss_of(made, batch)
@@ -96,14 +99,8 @@ def _train(model: PatchAutoencoder, pictures: np.ndarray, check: Tensor, out: Pa
             print(f"step {step + 1} loss {loss.item():.5f} {time.perf_counter() - start:.0f} s", flush=True)
         if (step + 1) % 500 == 0 or step + 1 == steps:
             _report(model, check)
-            torch.save(
-                {
-                    "residual": model.residual.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                },
-                state_file,
-            )
+            parts = {"residual": model.residual.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save(parts | {"step": step + 1}, state_file)
 
 
 @torch.no_grad()

@@ -24,30 +24,26 @@ def city(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     for depth, count, low, high in ((9.0, 13, 0.4, 0.95), (5.0, 9, 0.5, 1.25), (2.5, 6, 0.3, 0.85)):
         for x in rng.permutation(np.linspace(-1.0, 1.0, count)):
             width = 1.6 / count * rng.uniform(0.6, 1.05)
-            _tower(
-                canvas,
-                rng,
-                float(x + rng.normal(0, 0.03)),
-                width,
-                shore,
-                shore + float(rng.uniform(low, high)),
-                depth,
-                lit,
-            )
+            at = float(x + rng.normal(0, 0.03))
+            _tower(canvas, rng, at, width, shore, shore + float(rng.uniform(low, high)), depth, lit)
     if place == "by the water":
         _mirror(canvas, noise, shore)
     else:
-        canvas.paint(canvas.y < shore, Label.GRASS, srgb(70, 100, 44), UP, 2.0)
-        count = 420
-        spot = np.stack(
-            [rng.uniform(-1.05, 1.05, count), shore + 0.02 - np.abs(rng.normal(0, 0.22, count))], 1
-        )
-        order = np.argsort(-spot[:, 1])
-        leaves(canvas, spot[order], rng.uniform(0.03, 0.075, count), rng.uniform(0, 6.3, count),
-               unit(rng.normal(0, 0.5, (count, 3)) + [0, 0.3, 1]).astype(np.float32), varied(rng, srgb(58, 96, 40), count, 0.3),
-               1.9, 0.7)  # fmt: skip
+        _treetops(canvas, rng, shore)
     details = (str(rng.choice(sky.PHRASES[time])), place)
     return canvas, Facts("city", "a city skyline", details, (time, place))
+
+
+def _treetops(canvas: Canvas, rng: np.random.Generator, shore: float) -> None:
+    """Fill everything below the shore with leaves."""
+    canvas.paint(canvas.y < shore, Label.GRASS, srgb(70, 100, 44), UP, 2.0)
+    count = 420
+    across = rng.uniform(-1.05, 1.05, count)
+    spot = np.stack([across, shore + 0.02 - np.abs(rng.normal(0, 0.22, count))], 1)
+    order = np.argsort(-spot[:, 1])
+    size, angle = rng.uniform(0.03, 0.075, count), rng.uniform(0, 6.3, count)
+    tilt = unit(rng.normal(0, 0.5, (count, 3)) + np.array([0, 0.3, 1])).astype(np.float32)
+    leaves(canvas, spot[order], size, angle, tilt, varied(rng, srgb(58, 96, 40), count, 0.3), 1.9, 0.7)
 
 
 def _tower(
@@ -96,8 +92,14 @@ def _mirror(canvas: Canvas, noise: Noise, shore: float) -> None:
     row = np.clip(row, 0, canvas.side - 1)
     column = np.clip(np.arange(canvas.side)[None] + (wave * 1.5).astype(int), 0, canvas.side - 1)
     light = seen[row, column] * (0.68 + 0.08 * wave)[..., None]
-    canvas.paint(canvas.y < shore, Label.WATER, np.zeros(3, np.float32), np.array([0, 1, 0], np.float32), 2.0,
-                 light.astype(np.float32))  # fmt: skip
+    canvas.paint(
+        canvas.y < shore,
+        Label.WATER,
+        np.zeros(3, np.float32),
+        np.array([0, 1, 0], np.float32),
+        2.0,
+        light.astype(np.float32),
+    )
 
 
 def house(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -228,5 +230,13 @@ def _garden(canvas: Canvas, rng: np.random.Generator, noise: Noise, ground: floa
     tilt = unit(np.stack([rng.normal(0, 0.5, count), rng.normal(0.3, 0.5, count), np.ones(count)], 1)).astype(
         np.float32
     )
-    leaves(canvas, spot, rng.uniform(0.03, 0.06, count), rng.uniform(0, 6.3, count), tilt,
-           varied(rng, srgb(50, 92, 40), count, 0.3), 6.0, 0.6)  # fmt: skip
+    leaves(
+        canvas,
+        spot,
+        rng.uniform(0.03, 0.06, count),
+        rng.uniform(0, 6.3, count),
+        tilt,
+        varied(rng, srgb(50, 92, 40), count, 0.3),
+        6.0,
+        0.6,
+    )

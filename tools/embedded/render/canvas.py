@@ -1,4 +1,6 @@
-"""A canvas is a set of exact layers (albedo, normals, depth, labels, emission) and the light that shades them."""
+"""A canvas is a set of exact layers (albedo, normals, depth, labels, emission) and the light that shades
+them.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +159,9 @@ class Canvas:
         self.label[mask] = int(label)
 
     def part(self, left: float, right: float, bottom: float, top: float) -> Canvas:
-        """Return a canvas that shares this one's layers inside a rectangle (for painting small objects fast)."""
+        """Return a canvas that shares this one's layers inside a rectangle (for painting small objects
+        fast).
+        """
         at = [int(np.floor((v + 1) * 0.5 * self.side)) for v in (left, right)]
         up = [int(np.floor((1 - v) * 0.5 * self.side)) for v in (top, bottom)]
         box = (slice(max(up[0], 0), max(up[1] + 1, 0)), slice(max(at[0], 0), max(at[1] + 1, 0)))

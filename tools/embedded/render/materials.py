@@ -26,12 +26,20 @@ def brick_pattern(
     return inside, row * 131 + column * 17
 
 
+_BRICKS = {
+    "red": (160, 68, 48),
+    "brown": (112, 76, 58),
+    "yellow": (204, 168, 106),
+    "white painted": (224, 222, 214),
+    "grey": (132, 132, 130),
+}
+
+
 def brick(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
     """A brick wall in running bond."""
     kind = str(rng.choice(["red", "brown", "yellow", "white painted", "grey"]))
     state = str(rng.choice(["clean", "old", "mossy"]))
-    rgb = {"red": (160, 68, 48), "brown": (112, 76, 58), "yellow": (204, 168, 106), "white painted": (224, 222, 214),
-           "grey": (132, 132, 130)}[kind]  # fmt: skip
+    rgb = _BRICKS[kind]
     canvas = Canvas(side, sky.light("day", rng))
     height = float(rng.uniform(0.16, 0.27))
     x, y = canvas.x + rng.uniform(0, 1), canvas.y + rng.uniform(0, 1)
@@ -69,8 +77,13 @@ def wood(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     """Planks with grain and knots."""
     kind = str(rng.choice(["light", "brown", "dark", "grey weathered", "red painted"]))
     way = str(rng.choice(["horizontal", "vertical"]))
-    rgb = {"light": (222, 182, 130), "brown": (154, 100, 58), "dark": (88, 56, 36), "grey weathered": (150, 144, 136),
-           "red painted": (150, 42, 34)}[kind]  # fmt: skip
+    rgb = {
+        "light": (222, 182, 130),
+        "brown": (154, 100, 58),
+        "dark": (88, 56, 36),
+        "grey weathered": (150, 144, 136),
+        "red painted": (150, 42, 34),
+    }[kind]
     canvas = Canvas(side, sky.light("day", rng))
     width = float(rng.uniform(0.3, 0.55))
     along, across = (canvas.x, canvas.y) if way == "horizontal" else (canvas.y, canvas.x)
@@ -98,13 +111,20 @@ def wood(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     return canvas, Facts("wood", f"{way} {kind} wood planks", (), (kind, way))
 
 
+_STONES = {
+    "grey": [(132, 132, 134), (96, 98, 104), (170, 168, 164)],
+    "brown": [(140, 104, 76), (106, 78, 58), (176, 144, 108)],
+    "colourful": [(150, 74, 58), (84, 104, 124), (190, 170, 130), (90, 110, 80), (120, 90, 120)],
+    "white": [(232, 230, 224), (216, 212, 204)],
+    "black": [(44, 46, 52), (62, 62, 66)],
+}
+
+
 def pebbles(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
     """Rounded stones lying on each other."""
     kind = str(rng.choice(["grey", "brown", "colourful", "white", "black"]))
     size = str(rng.choice(["large", "small"]))
-    tones = {"grey": [(132, 132, 134), (96, 98, 104), (170, 168, 164)], "brown": [(140, 104, 76), (106, 78, 58), (176, 144, 108)],
-             "colourful": [(150, 74, 58), (84, 104, 124), (190, 170, 130), (90, 110, 80), (120, 90, 120)],
-             "white": [(232, 230, 224), (216, 212, 204)], "black": [(44, 46, 52), (62, 62, 66)]}[kind]  # fmt: skip
+    tones = _STONES[kind]
     canvas = Canvas(side, sky.light("day", rng))
     frequency = 2.6 if size == "large" else 5.2
     warp = 0.06 * noise.fbm(side, 4, 0.5, 3)
@@ -129,7 +149,7 @@ def pebbles(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
         )
         albedo = np.where(band[..., None], albedo * 0.7 + 0.12, albedo)
         canvas.open *= np.where(keep & ~stone & (cells.f1 < 0.75), 0.45, 1.0).astype(np.float32)
-        canvas.paint(stone, Label.STONE, np.clip(albedo, 0.01, 1), bump(height), 1.0 - 0.2 * layer - height, None,
-                     0.35 + 0.65 * smooth(0.05, 0.5, dome), 0.1)  # fmt: skip
+        lit, depth = 0.35 + 0.65 * smooth(0.05, 0.5, dome), 1.0 - 0.2 * layer - height
+        canvas.paint(stone, Label.STONE, np.clip(albedo, 0.01, 1), bump(height), depth, None, lit, 0.1)
     canvas.normal = unit(canvas.normal)
     return canvas, Facts("pebbles", f"{size} {kind} pebbles", (), (kind, size))

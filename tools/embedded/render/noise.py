@@ -1,7 +1,8 @@
 """Fields of seeded noise that do not depend on the resolution they are looked at.
 
-A field is a sum of octaves; octave k is a lattice of Gaussian values interpolated by cubic B-splines. A larger picture
-adds octaves and changes none, so the same seed shows the same scene at 128 and at 256 pixels.
+A field is a sum of octaves; octave k is a lattice of Gaussian values interpolated by cubic B-splines. A
+larger picture adds octaves and changes none, so the same seed shows the same scene at 128 and at 256
+pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 _GAIN = 4.36
-"""Lattices are multiplied by this: cubic B-splines leave 0.479 of a deviation, so an octave has one of about 2.1."""
+"""Lattices are multiplied by this: cubic B-splines leave 0.479 of a deviation, so an octave has one of
+about 2.1.
+"""
 
 
 @lru_cache(maxsize=512)
@@ -92,7 +95,9 @@ class Noise:
 
 
 def look_up(tile_TTC: np.ndarray, u_HW: np.ndarray, v_HW: np.ndarray) -> np.ndarray:
-    """Read a periodic tile bilinearly at (u, v) in tiles (columns, rows); returns u's shape plus the channels."""
+    """Read a periodic tile bilinearly at (u, v) in tiles (columns, rows); returns u's shape plus the
+    channels.
+    """
     side = tile_TTC.shape[0]
     flat = tile_TTC.reshape(side * side, -1)
     u, v = u_HW * side, v_HW * side
@@ -108,8 +113,8 @@ def look_up(tile_TTC: np.ndarray, u_HW: np.ndarray, v_HW: np.ndarray) -> np.ndar
 class Cells:
     """Voronoi cells of a jittered grid at given points.
 
-    f1, f2: distances to the nearest and second nearest centre in cells; dx, dy: vector from the nearest centre;
-    pick: an integer 0..4095 per cell to draw a cell's properties with.
+    f1, f2: distances to the nearest and second nearest centre in cells; dx, dy: vector from the nearest
+    centre; pick: an integer 0..4095 per cell to draw a cell's properties with.
     """
 
     def __init__(

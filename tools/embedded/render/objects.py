@@ -11,9 +11,12 @@ from tools.embedded.render.strokes import blades
 from tools.embedded.render.terrain import look, make_relief
 
 _COLOURS = {
-    "red": ((204, 36, 36), (250, 236, 220)), "blue": ((36, 80, 190), (244, 206, 60)), "green": ((34, 140, 76), (246, 240, 220)),
-    "yellow": ((246, 196, 40), (220, 80, 40)), "rainbow": ((0, 0, 0), (0, 0, 0)),
-}  # fmt: skip
+    "red": ((204, 36, 36), (250, 236, 220)),
+    "blue": ((36, 80, 190), (244, 206, 60)),
+    "green": ((34, 140, 76), (246, 240, 220)),
+    "yellow": ((246, 196, 40), (220, 80, 40)),
+    "rainbow": ((0, 0, 0), (0, 0, 0)),
+}
 _RAINBOW = (
     np.array([(206, 36, 40), (240, 130, 30), (248, 214, 50), (50, 160, 80), (40, 90, 200), (120, 50, 160)])
     / 255.0
@@ -52,6 +55,7 @@ def _one_balloon(
 ) -> None:
     whole, canvas = canvas, canvas.part(at[0] - radius, at[0] + radius, at[1] - 1.8 * radius, at[1] + radius)
     dx, dy = (canvas.x - at[0]) / radius, (canvas.y - at[1]) / radius
+    """One envelope of gores with its ropes and basket."""
     up = np.clip((dy + 1.35) / 2.2, 0, 1)
     wide = np.where(dy > -0.1, np.sqrt(np.clip(1 - np.square((dy + 0.1) / 0.95), 0, 1)), 0)
     wide = np.where(
@@ -61,23 +65,33 @@ def _one_balloon(
     sine = np.clip(dx / np.maximum(wide, 1e-3), -1, 1)
     longitude = np.arcsin(sine) / np.pi * 10 + rng.uniform(0, 2)
     gore = np.floor(longitude).astype(np.int64)
-    if name == "rainbow":
-        colour = (_RAINBOW[gore % 6] ** 2.2).astype(np.float32)
-    else:
-        first, second = _COLOURS[name]
-        colour = np.where((gore % 2 == 0)[..., None], srgb(*first), srgb(*second))
-        band = (dy > 0.12) & (dy < 0.3)
-        colour = np.where(band[..., None], srgb(*second) if rng.random() < 0.5 else srgb(*first), colour)
+    colour = _cloth(rng, name, gore, dy)
     seam = np.abs(longitude - gore - 0.5) * 2
     colour = colour * (0.72 + 0.28 * smooth(1.0, 0.8, seam))[..., None]
     normal = unit(np.stack([sine, (up - 0.55) * 1.5, np.sqrt(1 - np.square(sine)) + 0.05], -1)).astype(
         np.float32
     )
+    _ropes(whole, at, radius, depth)
+    canvas.paint(mask, Label.BALLOON, colour, normal, depth)
+    _basket(canvas, at, radius, depth)
+
+
+def _cloth(rng: np.random.Generator, name: str, gore: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """Colours of the gores: a rainbow, or two in turn with a band around."""
+    if name == "rainbow":
+        return (_RAINBOW[gore % 6] ** 2.2).astype(np.float32)
+    first, second = _COLOURS[name]
+    colour = np.where((gore % 2 == 0)[..., None], srgb(*first), srgb(*second))
+    band = (dy > 0.12) & (dy < 0.3)
+    return np.where(band[..., None], srgb(*second) if rng.random() < 0.5 else srgb(*first), colour)
+
+
+def _ropes(canvas: Canvas, at: np.ndarray, radius: float, depth: float) -> None:
     x, y = at[0], at[1] - 1.3 * radius
     ropes = np.array([[x - 0.17 * radius, y], [x + 0.17 * radius, y]])
     feet = np.array([[x - 0.1 * radius, y - 0.26 * radius], [x + 0.1 * radius, y - 0.26 * radius]])
     blades(
-        whole,
+        canvas,
         feet,
         ropes,
         np.zeros(2),
@@ -86,7 +100,10 @@ def _one_balloon(
         depth,
         Label.BALLOON,
     )
-    canvas.paint(mask, Label.BALLOON, colour, normal, depth)
+
+
+def _basket(canvas: Canvas, at: np.ndarray, radius: float, depth: float) -> None:
+    x, y = at[0], at[1] - 1.3 * radius
     basket = (
         (np.abs(canvas.x - x) < 0.12 * radius)
         & (canvas.y < y - 0.24 * radius)
@@ -99,9 +116,12 @@ def _one_balloon(
 
 
 _FRUIT = {
-    "red apples": ((186, 28, 30), 0.92, 0.5), "green apples": ((130, 176, 50), 0.92, 0.5), "oranges": ((240, 130, 20), 1.0, 0.35),
-    "lemons": ((246, 212, 46), 0.78, 0.3), "plums": ((84, 36, 90), 0.95, 0.25),
-}  # fmt: skip
+    "red apples": ((186, 28, 30), 0.92, 0.5),
+    "green apples": ((130, 176, 50), 0.92, 0.5),
+    "oranges": ((240, 130, 20), 1.0, 0.35),
+    "lemons": ((246, 212, 46), 0.78, 0.3),
+    "plums": ((84, 36, 90), 0.95, 0.25),
+}
 
 
 def fruit(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -153,17 +173,10 @@ def _one_fruit(
     """A round fruit with its shadow, pores or streaks, and a stem."""
     rgb, squash, gloss = _FRUIT[name]
     dx, dy = (canvas.x - at[0]) / radius, (canvas.y - at[1]) / (radius * squash)
-    lean = -np.sign(canvas.light.toward[0])
-    shadow = np.hypot(dx - 0.35 * lean, (dy + 0.85) / 0.34)
-    canvas.open *= np.where(canvas.label == Label.TABLE, 0.15 + 0.85 * smooth(0.5, 1.25, shadow), 1.0).astype(
-        np.float32
-    )
+    _cast_shadow(canvas, dx, dy)
     if name == "lemons":
-        dx = (
-            dx
-            * 0.86
-            / (1 + 0.16 * np.exp(-np.square((np.abs(dx) - 1.05) / 0.2)) * np.exp(-np.square(dy / 0.25)))
-        )
+        tips = np.exp(-np.square((np.abs(dx) - 1.05) / 0.2)) * np.exp(-np.square(dy / 0.25))
+        dx = dx * 0.86 / (1 + 0.16 * tips)
     squared = dx * dx + dy * dy
     ball = np.stack([dx, dy, np.sqrt(np.maximum(1 - squared, 0))], -1)
     pores = noise.fbm(canvas.side, 32, 0.9)
@@ -175,26 +188,18 @@ def _one_fruit(
     albedo = mix(srgb(*rgb), other, 0.35 * smooth(0.2, 1.8, streak + dy))
     crease = smooth(0.0, 0.2, np.hypot(dx, (dy - 0.8) / 0.5)) if name != "lemons" else 1.0
     shade = np.clip(0.55 + 0.45 * smooth(-1.0, -0.2, dy), 0, 1) * crease
-    canvas.paint(
-        squared < 1,
-        Label.FRUIT,
-        np.clip(albedo, 0, 1),
-        normal,
-        depth - ball[..., 2] * radius,
-        None,
-        shade,
-        gloss,
-    )
+    surface = depth - ball[..., 2] * radius
+    canvas.paint(squared < 1, Label.FRUIT, np.clip(albedo, 0, 1), normal, surface, None, shade, gloss)
     if name != "lemons":
         root = np.array([[at[0], at[1] + radius * squash * 0.78]])
-        tip = root + [[rng.normal(0, 0.04), 0.3 * radius]]
-        blades(
-            canvas,
-            root,
-            tip,
-            np.zeros(1),
-            np.array([0.09 * radius]),
-            srgb(84, 62, 34)[None] * 1.5,
-            depth - radius,
-            Label.FRUIT,
-        )
+        tip = root + np.array([[rng.normal(0, 0.04), 0.3 * radius]])
+        brown, width = srgb(84, 62, 34)[None] * 1.5, np.array([0.09 * radius])
+        blades(canvas, root, tip, np.zeros(1), width, brown, depth - radius, Label.FRUIT)
+
+
+def _cast_shadow(canvas: Canvas, dx: np.ndarray, dy: np.ndarray) -> None:
+    """Darken the table under a fruit, on the side away from the light."""
+    lean = -np.sign(canvas.light.toward[0])
+    shadow = np.hypot(dx - 0.35 * lean, (dy + 0.85) / 0.34)
+    lit = np.where(canvas.label == Label.TABLE, 0.15 + 0.85 * smooth(0.5, 1.25, shadow), 1.0)
+    canvas.open *= lit.astype(np.float32)

@@ -58,9 +58,18 @@ def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
         other = rng.random(count) < 0.3
         colours[other] = varied(rng, srgb(206, 116, 36), int(other.sum()), 0.2)
     leaves(
-        canvas, centre, rng.uniform(0.75, 1.1, count) * reach, rng.uniform(0, 2 * np.pi, count), _tilts(rng, count, 0.55),
-        colours, 2.0 - level, 0.5, Label.FOLIAGE, 0.15 + 0.85 * level, 0.12,
-    )  # fmt: skip
+        canvas,
+        centre,
+        rng.uniform(0.75, 1.1, count) * reach,
+        rng.uniform(0, 2 * np.pi, count),
+        _tilts(rng, count, 0.55),
+        colours,
+        2.0 - level,
+        0.5,
+        Label.FOLIAGE,
+        0.15 + 0.85 * level,
+        0.12,
+    )
     return canvas, Facts(
         "leaves",
         f"{size} {kind} leaves",
@@ -72,15 +81,31 @@ def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
 def flower(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
     """One large flower, or three, in front of dark leaves."""
     name = str(rng.choice(["red", "yellow", "white", "purple", "pink", "blue"]))
-    rgb = {"red": (206, 32, 36), "yellow": (248, 198, 30), "white": (244, 244, 240), "purple": (128, 58, 176),
-           "pink": (242, 130, 170), "blue": (66, 92, 206)}[name]  # fmt: skip
+    rgb = {
+        "red": (206, 32, 36),
+        "yellow": (248, 198, 30),
+        "white": (244, 244, 240),
+        "purple": (128, 58, 176),
+        "pink": (242, 130, 170),
+        "blue": (66, 92, 206),
+    }[name]
     several = bool(rng.random() < 0.35)
     canvas = Canvas(side, sky.light("day", rng))
     canvas.paint(canvas.x < 9, Label.GROUND, srgb(18, 30, 14), depth=4.0)
     count = 110
     tone = varied(rng, srgb(44, 88, 36), count, 0.3)
-    leaves(canvas, rng.uniform(-1.1, 1.1, (count, 2)), rng.uniform(0.15, 0.34, count), rng.uniform(0, 6.3, count),
-           _tilts(rng, count, 0.5), tone, 3.0, 0.4, Label.FOLIAGE, rng.uniform(0.1, 0.7, count))  # fmt: skip
+    leaves(
+        canvas,
+        rng.uniform(-1.1, 1.1, (count, 2)),
+        rng.uniform(0.15, 0.34, count),
+        rng.uniform(0, 6.3, count),
+        _tilts(rng, count, 0.5),
+        tone,
+        3.0,
+        0.4,
+        Label.FOLIAGE,
+        rng.uniform(0.1, 0.7, count),
+    )
     petals = int(rng.choice([5, 6, 8, 13]))
     spots = [(-0.45, 0.42, 0.42), (0.5, 0.3, 0.4), (-0.05, -0.45, 0.46)] if several else [(0.0, 0.0, 0.8)]
     for x, y, radius in spots:
@@ -104,64 +129,73 @@ def _one_flower(
         angle = turn + np.arange(petals) * 2 * np.pi / petals + layer * np.pi / petals
         out = np.stack([np.cos(angle), np.sin(angle)], 1)
         tilt = unit(np.concatenate([out * 0.45, np.ones((petals, 1))], 1)).astype(np.float32)
-        leaves(canvas, centre + out * radius * 0.52 * scale, np.full(petals, radius * 0.52 * scale), angle, tilt,
-               varied(rng, colour, petals, 0.07), 1.0 - 0.1 * layer, aspect, Label.FLOWER)  # fmt: skip
+        leaves(
+            canvas,
+            centre + out * radius * 0.52 * scale,
+            np.full(petals, radius * 0.52 * scale),
+            angle,
+            tilt,
+            varied(rng, colour, petals, 0.07),
+            1.0 - 0.1 * layer,
+            aspect,
+            Label.FLOWER,
+        )
     seeds = 90
     k = np.arange(seeds)
     spiral = np.sqrt(k / seeds)[:, None] * np.stack([np.cos(k * 2.39996), np.sin(k * 2.39996)], 1)
     heart = srgb(120, 70, 20) if colour[0] > 0.7 and colour[2] < 0.3 else srgb(236, 176, 40)
     order = np.argsort(-k)
-    discs(canvas, (centre + spiral * radius * 0.22)[order], np.full(seeds, radius * 0.035), varied(rng, heart, seeds, 0.2),
-          0.8, Label.FLOWER)  # fmt: skip
+    discs(
+        canvas,
+        (centre + spiral * radius * 0.22)[order],
+        np.full(seeds, radius * 0.035),
+        varied(rng, heart, seeds, 0.2),
+        0.8,
+        Label.FLOWER,
+    )
+
+
+_PETALS = {
+    "red": (214, 36, 28),
+    "yellow": (248, 206, 40),
+    "purple": (136, 74, 190),
+    "white": (246, 246, 242),
+}
 
 
 def meadow(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
     """A field of flowers in perspective."""
     time = str(rng.choice(["day", "sunset", "grey"]))
     name = str(rng.choice(["red", "yellow", "purple", "white", "mixed"]))
-    tones = {
-        "red": (214, 36, 28),
-        "yellow": (248, 206, 40),
-        "purple": (136, 74, 190),
-        "white": (246, 246, 242),
-    }
     canvas = Canvas(side, sky.light(time, rng, fog=0.02))
     horizon = float(rng.uniform(0.2, 0.55))
     sky.paint_sky(canvas, noise, horizon, time, float(rng.choice([0.0, 0.4])))
     mask, depth, across = plane(canvas, 0.6, horizon + 0.02 * noise.fbm(side, (2, 2))[side // 2][None])
     tone = look_up(noise.fbm(256, 8, 0.7, periodic=True), across * 0.3, depth * 0.3)
     green = mix(srgb(66, 98, 30), srgb(118, 140, 52), smooth(-1, 1, tone))
-    canvas.paint(
-        mask,
-        Label.GRASS,
-        green,
-        np.array([0, 0.9, 0.43], np.float32),
-        np.minimum(depth, 60).astype(np.float32),
-    )
+    up = np.array([0, 0.9, 0.43], np.float32)
+    canvas.paint(mask, Label.GRASS, green, up, np.minimum(depth, 60).astype(np.float32))
+    _field(canvas, rng, horizon, name)
+    phrase = f"a meadow of {name} flowers"
+    return canvas, Facts("meadow", phrase, (str(rng.choice(sky.PHRASES[time])),), (name, time))
+
+
+def _field(canvas: Canvas, rng: np.random.Generator, horizon: float, name: str) -> None:
+    """Stems in perspective, half of them with a flower."""
     count = 1500
-    below = np.sort(rng.uniform(0.02, 1.15 + horizon, count) ** 1.0)
+    below = np.sort(rng.uniform(0.02, 1.15 + horizon, count))
     far = 1.3 * 0.6 / below
     size = 0.5 / far
     root = np.stack([rng.uniform(-1.1, 1.1, count), horizon - below - 0.05 * size], 1)
     tip = root + np.stack([rng.normal(0, 0.05, count), rng.uniform(0.1, 0.26, count)], 1) * size[:, None]
-    blades(
-        canvas,
-        root,
-        tip,
-        rng.normal(0, 0.03, count) * size,
-        0.03 * size,
-        varied(rng, srgb(90, 132, 44), count, 0.25),
-        far,
-    )
-    chosen = [srgb(*tones[name])] if name != "mixed" else [srgb(*t) for t in tones.values()]
+    bend = rng.normal(0, 0.03, count) * size
+    blades(canvas, root, tip, bend, 0.03 * size, varied(rng, srgb(90, 132, 44), count, 0.25), far)
+    chosen = [srgb(*_PETALS[name])] if name != "mixed" else [srgb(*t) for t in _PETALS.values()]
     pick = rng.random(count) < 0.5
     colours = np.stack([chosen[k] for k in rng.integers(0, len(chosen), count)])
     colours = np.clip(colours * np.exp(rng.normal(0, 0.1, (count, 1))), 0, 1)
     for low, high in ((0.0, 0.12), (0.12, 0.35), (0.35, 0.8), (0.8, 2.0)):  # size classes keep sampling tight
         band = pick & (below >= low) & (below < high)
         if band.any():
-            discs(
-                canvas, tip[band], 0.055 * size[band] + 0.006, colours[band], far[band], Label.FLOWER, 5, 0.75
-            )
-    phrase = f"a meadow of {name} flowers"
-    return canvas, Facts("meadow", phrase, (str(rng.choice(sky.PHRASES[time])),), (name, time))
+            radius = 0.055 * size[band] + 0.006
+            discs(canvas, tip[band], radius, colours[band], far[band], Label.FLOWER, 5, 0.75)

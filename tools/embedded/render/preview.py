@@ -1,4 +1,6 @@
-"""Contact sheet: `python -m tools.embedded.render.preview OUT.png [--size 128] [--columns 8] [--only SUBJECT ...]`."""
+"""Contact sheet: `python -m tools.embedded.render.preview OUT.png [--size 128] [--columns 8] [--only
+SUBJECT ...]`.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,9 @@ def light(time: str, rng: np.random.Generator, fog: float = 0.0) -> Light:
 
 
 def paint_gradient(canvas: Canvas, horizon_y: float = 0.0, glow: float = 1.0) -> None:
-    """Fill the whole canvas with clear sky: horizon colour at horizon_y, zenith at the top, a glow at the sun."""
+    """Fill the whole canvas with clear sky: horizon colour at horizon_y, zenith at the top, a glow at the
+    sun.
+    """
     rise = np.clip((canvas.y - horizon_y) / (1.15 - horizon_y), 0.0, 1.0) ** 0.65
     sky = mix(canvas.light.horizon, canvas.light.zenith, rise)
     toward = canvas.light.toward

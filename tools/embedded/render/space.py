@@ -93,10 +93,12 @@ def nebula(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     tone = str(rng.choice(["red", "blue", "green", "purple", "golden"]))
     shape = str(rng.choice(["round", "wide"]))
     first, second = {
-        "red": ((230, 50, 50), (250, 150, 120)), "blue": ((40, 90, 230), (130, 210, 250)),
-        "green": ((30, 170, 100), (160, 240, 170)), "purple": ((130, 50, 200), (240, 120, 220)),
+        "red": ((230, 50, 50), (250, 150, 120)),
+        "blue": ((40, 90, 230), (130, 210, 250)),
+        "green": ((30, 170, 100), (160, 240, 170)),
+        "purple": ((130, 50, 200), (240, 120, 220)),
         "golden": ((210, 130, 40), (255, 220, 140)),
-    }[tone]  # fmt: skip
+    }[tone]
     canvas = Canvas(side, _dark(rng))
     warp = noise.fbm(side, 3, 0.5)
     gas, wisps = noise.fbm(side, 3, 0.6), noise.ridged(side, 3, 0.55)
@@ -134,20 +136,13 @@ def planet(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     across = ball[..., 1] * np.cos(tilt) + ball[..., 0] * np.sin(tilt)
     flow = noise.fbm(side, (9, 3), 0.62)
     if kind == "ocean":
-        land = noise.fbm(side, 3, 0.58)
-        albedo = mix(
-            srgb(16, 60, 140),
-            mix(srgb(60, 110, 50), srgb(170, 140, 90), smooth(0.3, 1.2, land)),
-            smooth(0.2, 0.45, land),
-        )
-        albedo = mix(
-            albedo,
-            srgb(250, 250, 252),
-            0.95 * smooth(0.1, 2.0, noise.fbm(side, 5, 0.72) + 0.5 * np.abs(across)),
-        )
+        albedo = _continents(noise, across)
     else:
-        dark, pale = {"orange": ((166, 96, 52), (240, 214, 172)), "blue": ((44, 84, 168), (176, 210, 240)),
-                      "green": ((58, 120, 92), (196, 226, 190))}[tone]  # fmt: skip
+        dark, pale = {
+            "orange": ((166, 96, 52), (240, 214, 172)),
+            "blue": ((44, 84, 168), (176, 210, 240)),
+            "green": ((58, 120, 92), (196, 226, 190)),
+        }[tone]
         bands = np.sin(across * 17 + flow * 0.55) + 0.6 * np.sin(across * 41 + flow * 0.9)
         albedo = mix(srgb(*dark), srgb(*pale), smooth(-1.3, 1.3, bands + 0.25 * flow))
     canvas.paint(mask, Label.PLANET, albedo, ball, 1.0 - 0.3 * ball[..., 2])
@@ -158,9 +153,17 @@ def planet(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
         "banded": f"a banded {tone} planet",
         "ocean": "a blue ocean planet with clouds",
     }
-    return canvas, Facts(
-        "planet", name[kind], ("in space",) if rng.random() < 0.5 else ("with stars behind it",), (kind, tone)
-    )
+    details = ("in space",) if rng.random() < 0.5 else ("with stars behind it",)
+    return canvas, Facts("planet", name[kind], details, (kind, tone))
+
+
+def _continents(noise: Noise, across: np.ndarray) -> np.ndarray:
+    """Albedo of an ocean world: land, sea, and clouds that thicken to the poles."""
+    land = noise.fbm(len(across), 3, 0.58)
+    soil = mix(srgb(60, 110, 50), srgb(170, 140, 90), smooth(0.3, 1.2, land))
+    surface = mix(srgb(16, 60, 140), soil, smooth(0.2, 0.45, land))
+    cloud = smooth(0.1, 2.0, noise.fbm(len(across), 5, 0.72) + 0.5 * np.abs(across))
+    return mix(surface, srgb(250, 250, 252), 0.95 * cloud)
 
 
 def _ring(canvas: Canvas, noise: Noise, tilt: float, radius: float, hidden: np.ndarray, tone: str) -> None:

@@ -1,4 +1,6 @@
-"""Many small shapes at once: blades, leaves, petals and discs, each sampled densely enough to leave no hole."""
+"""Many small shapes at once: blades, leaves, petals and discs, each sampled densely enough to leave no
+hole.
+"""
 
 from __future__ import annotations
 

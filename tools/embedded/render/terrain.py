@@ -74,13 +74,12 @@ def look(
 ) -> View:
     """Project a relief: the first slice along each column's ray that covers a sample is its surface.
 
-    camera: eye height over the highest ground near it. rise: depths between which the relief grows from 3 % to its full
-    height (a valley in front of mountains).
+    camera: eye height over the highest ground near it. rise: depths between which the relief grows from 3 %
+    to its full height (a valley in front of mountains).
     """
     depths = np.geomspace(near, far, 120).astype(np.float32)
-    across = canvas.x[0]
     z_KW = np.broadcast_to(depths[:, None], (120, canvas.side))
-    x_KW = across[None] * z_KW / FOCAL
+    x_KW = canvas.x[:1] * z_KW / FOCAL
     u, v = x_KW / relief.period + start[0], z_KW / relief.period + start[1]
     grow = np.ones_like(depths)
     if rise is not None:
@@ -90,8 +89,7 @@ def look(
     eye = camera + float(ground[depths < 2 * near].max())
     seen = horizon_y + FOCAL * (ground - eye) / z_KW
     top = np.maximum.accumulate(seen, 0)
-    rows = canvas.y[:, 0]
-    k_HW = np.stack([np.searchsorted(top[:, c], rows) for c in range(canvas.side)], 1)
+    k_HW = np.stack([np.searchsorted(top[:, c], canvas.y[:, 0]) for c in range(canvas.side)], 1)
     hit = k_HW < 120
     k1 = np.clip(k_HW, 1, 119)
     columns = np.arange(canvas.side)[None]

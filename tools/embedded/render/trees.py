@@ -11,14 +11,18 @@ from tools.embedded.render.strokes import blades, leaves, varied
 
 
 def _fir(
-    canvas: Canvas, rng: np.random.Generator, foot: tuple[float, float], height: float, depth: float, colour: np.ndarray,
+    canvas: Canvas,
+    rng: np.random.Generator,
+    foot: tuple[float, float],
+    height: float,
+    depth: float,
+    colour: np.ndarray,
     snow: float,
-) -> None:  # fmt: skip
+) -> None:
     """One fir: drooping twigs in tiers along a trunk."""
     x, y = foot
-    trunk = np.array([[x, y]])
-    blades(canvas, trunk, trunk + [[0, height]], np.zeros(1), np.array([0.035 * height]), srgb(70, 52, 38)[None], depth,
-           Label.TRUNK)  # fmt: skip
+    trunk, top, wide = np.array([[x, y]]), np.array([[x, y + height]]), np.array([0.035 * height])
+    blades(canvas, trunk, top, np.zeros(1), wide, srgb(70, 52, 38)[None], depth, Label.TRUNK)
     count = int(np.clip(120 * height, 45, 170))
     level = np.sort(rng.uniform(0.1, 1.0, count))
     side = rng.uniform(-1, 1, count)
@@ -29,16 +33,8 @@ def _fir(
     colours = varied(rng, colour, count, 0.22) * shade[:, None].astype(np.float32)
     white = rng.random(count) < snow
     colours[white] = varied(rng, srgb(236, 240, 246), int(white.sum()), 0.06)
-    blades(
-        canvas,
-        root,
-        tip,
-        rng.normal(0, 0.02, count) * height,
-        np.full(count, 0.055 * height),
-        colours,
-        depth,
-        Label.FOLIAGE,
-    )
+    bend, wide = rng.normal(0, 0.02, count) * height, np.full(count, 0.055 * height)
+    blades(canvas, root, tip, bend, wide, colours, depth, Label.FOLIAGE)
 
 
 def forest(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -101,26 +97,25 @@ def tree(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     hill = horizon + 0.1 * np.cos(canvas.x * 1.6 + rng.uniform(-1, 1)) + 0.01 * noise.fbm(side, 12)
     tone = {"bare": ((226, 230, 238), (206, 214, 226))}.get(kind, ((74, 104, 38), (126, 146, 58)))
     turf = mix(srgb(*tone[0]), srgb(*tone[1]), smooth(-2.5, 2.5, noise.fbm(side, (32, 16), 0.9)))
-    canvas.paint(
-        canvas.y < hill,
-        Label.SNOW if kind == "bare" else Label.GRASS,
-        turf,
-        np.array([0, 0.9, 0.4], np.float32),
-        4.0,
-    )
+    label = Label.SNOW if kind == "bare" else Label.GRASS
+    canvas.paint(canvas.y < hill, label, turf, np.array([0, 0.9, 0.4], np.float32), 4.0)
     x = float(rng.uniform(-0.25, 0.25))
     height = float(rng.uniform(1.0, 1.2))
     root, tip, width = _branches(rng, np.array([x, horizon + 0.02]), height)
     bark = srgb(84, 64, 48) if kind != "bare" else srgb(58, 50, 46)
     bend = np.zeros(len(root))
     for part in (slice(0, 1), slice(1, 13), slice(13, None)):
-        blades(canvas, root[part], tip[part], bend[part], width[part] * 1.15, varied(rng, bark, len(root[part]), 0.1) * 1.6, 2.0,
-               Label.TRUNK)  # fmt: skip
+        tint = varied(rng, bark, len(root[part]), 0.1) * 1.6
+        blades(canvas, root[part], tip[part], bend[part], width[part] * 1.15, tint, 2.0, Label.TRUNK)
     if kind != "bare":
         rgb = {"green": (78, 134, 46), "autumn": (222, 118, 30), "blossoming": (246, 178, 200)}[kind]
         _crown(canvas, rng, tip[13:], np.array([x, horizon + height * 0.85]), srgb(*rgb))
-    phrase = {"green": "a green tree", "autumn": "an orange autumn tree", "blossoming": "a tree with pink blossoms",
-              "bare": "a bare tree in the snow"}[kind]  # fmt: skip
+    phrase = {
+        "green": "a green tree",
+        "autumn": "an orange autumn tree",
+        "blossoming": "a tree with pink blossoms",
+        "bare": "a bare tree in the snow",
+    }[kind]
     details = (("on a hill",) if rng.random() < 0.4 else ()) + (str(rng.choice(sky.PHRASES[time])),)
     return canvas, Facts("tree", phrase, details, (kind, time))
 
@@ -139,5 +134,15 @@ def _crown(
     )
     order = np.argsort(front)
     open_ = np.clip(0.55 + 0.5 * front, 0.15, 1.0)
-    leaves(canvas, centre[order], rng.uniform(0.022, 0.04, count), rng.uniform(0, 6.3, count), normal[order],
-           varied(rng, colour, count, 0.2), 1.9 - 0.2 * front[order], 0.6, Label.FOLIAGE, open_[order])  # fmt: skip
+    leaves(
+        canvas,
+        centre[order],
+        rng.uniform(0.022, 0.04, count),
+        rng.uniform(0, 6.3, count),
+        normal[order],
+        varied(rng, colour, count, 0.2),
+        1.9 - 0.2 * front[order],
+        0.6,
+        Label.FOLIAGE,
+        open_[order],
+    )
