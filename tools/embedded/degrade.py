@@ -57,4 +57,4 @@ def degrade(pixels_HWC: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     image = Image.fromarray(pixels_HWC)
     for name in names:
         image = _STEPS[name](image, rng)
-    return np.asarray(image), names[0]
+    return np.array(image), names[0]

@@ -71,18 +71,17 @@ def load(folder: Path) -> StableDiffusionXLPipeline:
 
 def draw(
     pipeline: StableDiffusionXLPipeline,
-    prompt: str,
+    prompts: list[str],
     negative: str,
     seeds: range,
     size: int,
     guidance: float,
     steps: int,
 ) -> np.ndarray:
-    """Images (N, size, size, 3) uint8, one a seed."""
-    count = len(seeds)
+    """Images (N, size, size, 3) uint8, one a prompt and seed."""
     images = pipeline(
-        [prompt] * count,
-        negative_prompt=[negative] * count,
+        prompts,
+        negative_prompt=[negative] * len(prompts),
         num_inference_steps=steps,
         guidance_scale=guidance,
         generator=[torch.Generator().manual_seed(s) for s in seeds],
@@ -112,7 +111,9 @@ def main() -> None:
     cells = []
     for prompt in PROMPTS:
         text = f"{prompt}, {args.quality}" if args.quality else prompt
-        images = draw(pipeline, text, args.negative, range(SEEDS), args.size, args.guidance, args.steps)
+        images = draw(
+            pipeline, [text] * SEEDS, args.negative, range(SEEDS), args.size, args.guidance, args.steps
+        )
         cells.append(np.concatenate([np.concatenate(images[:2], 1), np.concatenate(images[2:], 1)], 0))
     spent = (time.perf_counter() - start) / len(PROMPTS) / SEEDS
     print(f"{spent:.2f} s an image of {args.size} px, {args.threads} thread(s)")

@@ -224,7 +224,7 @@ class Canvas:
             facts=facts,
             image_HWC=encode(linear),
             albedo_HWC=encode(albedo),
-            normal_HWC=self.normal[::s, ::s].copy(),
+            normal_HWC=unit(self.normal[::s, ::s]),
             depth_HW=self.depth[::s, ::s].copy(),
             label_HW=self.label[::s, ::s].copy(),
         )
