@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tools.embedded.patch_autoencoder import PATCH, PatchAutoencoder
 
@@ -55,7 +55,6 @@ def install(model: PatchAutoencoder, mean: Tensor, components: Tensor, deviation
     scale = scale * ((deviations / scale) ** 2).mean().sqrt()
     with torch.no_grad():
         model.encoder.weight.copy_((components / scale[:, None]).reshape(model.encoder.weight.shape))
-        model.encoder.bias.copy_(-(components @ mean) / scale)
+        model.encoder.bias = nn.Parameter(-(components @ mean) / scale)
         model.decoder.weight.copy_((components * scale[:, None]).reshape(model.decoder.weight.shape))
-        model.decoder.bias.zero_()
-        model.decoder.bias.copy_(mean.reshape(3, -1).mean(1))
+        model.decoder.bias = nn.Parameter(mean.reshape(3, -1).mean(1))

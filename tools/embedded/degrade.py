@@ -22,7 +22,8 @@ def _blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _down(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     factor = rng.uniform(3.0, 6.0)
-    small = image.resize((max(int(image.width / factor), 8),) * 2, Image.Resampling.BOX)
+    side = max(int(image.width / factor), 8)
+    small = image.resize((side, side), Image.Resampling.BOX)
     way = Image.Resampling.BICUBIC if rng.random() < 0.7 else Image.Resampling.NEAREST
     return small.resize(image.size, way)
 

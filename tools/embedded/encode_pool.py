@@ -32,7 +32,7 @@ def encode_shard(
         twins = [degrade(picture, rng) for picture in pictures]
         versions.append(np.stack([pixels for pixels, _ in twins]))
         names.append([name for _, name in twins])
-    latents = [model.encode(to_signed(torch.from_numpy(v))).latents.half().numpy() for v in versions]
+    latents = [model.encoder(to_signed(torch.from_numpy(v))).half().numpy() for v in versions]
     return np.stack(latents, 1), [list(pair) for pair in zip(*names, strict=True)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -87,9 +88,7 @@ def save_pipeline(model: TextAndUNet, tokenizer: CLIPTokenizer, autoencoder: Pat
     vae = patch_autoencoder.PatchAutoencoder.from_pretrained(autoencoder / "vae")
     vae.half().save_pretrained(out / "vae")
     shutil.copyfile(patch_autoencoder.__file__, out / "vae" / "patch_autoencoder.py")
-    unet = UNet2DConditionModel.from_config(model.unet.config)
-    unet.load_state_dict(model.unet.state_dict())
-    unet.half().save_pretrained(out / "unet")
+    copy.deepcopy(model.unet).half().save_pretrained(out / "unet")
     model.text_encoder.save_pretrained(out / "text_encoder")
     model.text_encoder_2.save_pretrained(out / "text_encoder_2")
     tokenizer.save_pretrained(out / "tokenizer")

@@ -30,15 +30,20 @@ class PatchEncoderOutput(BaseOutput):
     latents: Tensor
 
 
+def _zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """Let a convolution start at zero."""
+    for weights in layer.parameters():
+        nn.init.zeros_(weights)
+    return layer
+
+
 class _Residual(nn.Module):
     """Two 3 x 3 convolutions around a skip; starts as the identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        self.second = _zero(nn.Conv2d(width, width, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(F.silu(x))))
@@ -76,12 +81,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             nn.PixelShuffle(2),
             *[_Residual(c) for _ in range(depths[2])],
             nn.SiLU(),
-            nn.Conv2d(c, 12, 3, padding=1),
+            _zero(nn.Conv2d(c, 12, 3, padding=1)),
             nn.PixelShuffle(2),
         )
-        last = self.residual[-2]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> PatchEncoderOutput | tuple[Tensor]:
         """Images to latents; there is no distribution to sample from."""

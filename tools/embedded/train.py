@@ -160,7 +160,7 @@ def main() -> None:
     torch.manual_seed(SEED)
     tokenizer = CLIPTokenizer.from_pretrained(args.autoencoder / "tokenizer")
     model = TextAndUNet(tokenizer)
-    model.unet.to(memory_format=torch.channels_last)
+    model.unet = model.unet.to(memory_format=torch.channels_last)
     signs = torch.load(args.autoencoder / "mirror_signs.pt")
     pool = LatentPool(args.latents, args.shards, signs, tokenizer, args.mix)
     trainer = Trainer(model, args.out, rank, world)

@@ -84,7 +84,8 @@ def _branches(
                 new = np.array([cos * reach[0] - sin * reach[1], sin * reach[0] + cos * reach[1]])
                 limbs.append((tip, new * rng.uniform(0.64, 0.8), width * 0.62, level + 1))
     done.sort(key=lambda limb: -limb[2])
-    return tuple(np.array(part) for part in zip(*done, strict=True))
+    root_N2, tip_N2, width_N = (np.array(part) for part in zip(*done, strict=True))
+    return root_N2, tip_N2, width_N
 
 
 def tree(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:

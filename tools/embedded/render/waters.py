@@ -34,7 +34,7 @@ def _paint_sea(canvas: Canvas, noise: Noise, horizon_y: float, rough: float, dee
     sparkle = np.clip(normal @ half, 0, 1) ** 60
     foam = (
         smooth(0.86, 1.0, view.height + 0.05 * view.spare)
-        * smooth(0.45, 1.0, np.float32(rough))
+        * smooth(0.45, 1.0, np.array(rough, np.float32))
         * flat[..., 0]
     )
     light = mix(light, canvas.light.ambient + canvas.light.sun * 0.45, foam * 0.9)
