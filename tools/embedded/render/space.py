@@ -70,7 +70,8 @@ def moon(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     canvas = Canvas(side, _dark(rng, (toward[0] * flip, toward[1], toward[2])))
     sky.paint_stars(canvas, noise.rng(), 110, 0.7)
     radius = float(rng.uniform(0.55, 0.85))
-    mask, ball = _ball(canvas, float(rng.uniform(-0.12, 0.12)), float(rng.uniform(-0.12, 0.12)), radius)
+    x, y = rng.uniform(-0.12, 0.12, 2)
+    mask, ball = _ball(canvas, x, y, radius)
     u, v = np.arctan2(ball[..., 0], ball[..., 2] + 0.35) * 1.6, np.arcsin(np.clip(ball[..., 1], -1, 1)) * 1.6
     height = 0.16 * noise.fbm(side, 6, 0.7)
     for frequency, depth in ((1.7, 0.9), (3.6, 0.5), (7.5, 0.28)):
