@@ -38,8 +38,7 @@ def folder(tmp_path_factory):
     (root / "latents").mkdir()
     np.save(root / "latents" / "0000.npy", np.stack([latents] * 3, 1))
     rows = [
-        {"facts": asdict(s.facts), "original": 128, "top": 0, "left": 0, "degraded": ["blur", "jpeg"]}
-        for s in scenes
+        {"facts": asdict(s.facts), "original": 128, "top": 0, "left": 0, "degraded": ["blur", "jpeg"]} for s in scenes
     ]
     (root / "latents" / "0000.json").write_text(json.dumps(rows))
     return root

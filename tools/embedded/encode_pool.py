@@ -22,9 +22,7 @@ TWINS = 2
 
 
 @torch.no_grad()
-def encode_shard(
-    model: PatchAutoencoder, pictures: np.ndarray, shard: int
-) -> tuple[np.ndarray, list[list[str]]]:
+def encode_shard(model: PatchAutoencoder, pictures: np.ndarray, shard: int) -> tuple[np.ndarray, list[list[str]]]:
     """Latents (N, 1 + TWINS, Z, h, w) of pictures and their degraded twins, and the degradations' names."""
     rng = np.random.default_rng((11, shard))
     versions, names = [pictures], []
@@ -52,9 +50,7 @@ def main() -> None:
             continue
         latents, kinds = encode_shard(model, np.load(rows.with_suffix(".npy")), int(rows.stem))
         np.save(done.with_suffix(".npy"), latents)
-        facts = [
-            row | {"degraded": pair} for row, pair in zip(json.loads(rows.read_text()), kinds, strict=True)
-        ]
+        facts = [row | {"degraded": pair} for row, pair in zip(json.loads(rows.read_text()), kinds, strict=True)]
         temporary = args.out / f".{rows.name}"
         temporary.write_text(json.dumps(facts))
         temporary.rename(done)

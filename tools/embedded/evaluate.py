@@ -58,9 +58,7 @@ def features_of(model: SceneFeatures, pixels_NHWC: np.ndarray) -> Tensor:
     return torch.cat([model(to_signed(torch.from_numpy(p))) for p in parts])
 
 
-def sample_captions(
-    run: Path, autoencoder: Path, captions: list[str], suffix: str, negative: str
-) -> np.ndarray:
+def sample_captions(run: Path, autoencoder: Path, captions: list[str], suffix: str, negative: str) -> np.ndarray:
     """One image a caption, seeds 0, 1, ..."""
     pipeline = load(export(run, autoencoder))
     texts = [f"{c}, {suffix}" if suffix else c for c in captions]

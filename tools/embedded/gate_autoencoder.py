@@ -35,9 +35,7 @@ def photograph_figures(model: PatchAutoencoder, crops_NHWC: np.ndarray) -> dict[
     kept = laplacian_variance(made) / laplacian_variance(clean)
     return {
         "photographs_psnr_db": round(float(psnr_db(made, clean).mean()), 2),
-        "photographs_detail_kept": round(
-            float(laplacian_variance(made).mean() / laplacian_variance(clean).mean()), 3
-        ),
+        "photographs_detail_kept": round(float(laplacian_variance(made).mean() / laplacian_variance(clean).mean()), 3),
         "photographs_detail_kept_median": round(float(kept.median()), 3),
     }
 
@@ -73,9 +71,7 @@ def main() -> None:
     figures["renders_psnr_db"] = photograph_figures(model, clean)["photographs_psnr_db"]
     print(json.dumps(figures))
     changed = min(v for k, v in figures.items() if k.startswith("changed_by_"))
-    passed = (
-        figures["photographs_psnr_db"] >= 28 and figures["photographs_detail_kept"] >= 0.4 and changed >= 2
-    )
+    passed = figures["photographs_psnr_db"] >= 28 and figures["photographs_detail_kept"] >= 0.4 and changed >= 2
     sys.exit(0 if passed else 1)
 
 

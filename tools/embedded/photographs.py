@@ -46,9 +46,7 @@ def crops_of(folder: Path, splits: tuple[str, ...]) -> np.ndarray:
         rng = np.random.default_rng((9, k))
         image = Image.open(path_of(folder, row)).convert("RGB")
         scale = min(1.0, SHORT_SIDE / min(image.size))
-        image = image.resize(
-            (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
-        )
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
         for _ in range(CROPS_A_PHOTOGRAPH):
             x, y = int(rng.integers(image.width - CROP + 1)), int(rng.integers(image.height - CROP + 1))
             out.append(np.asarray(image.crop((x, y, x + CROP, y + CROP))))

@@ -54,9 +54,7 @@ def export(run: Path, autoencoder: Path) -> Path:
     model = TextAndUNet(tokenizer)
     state = torch.load(run / "last.pt", mmap=True)
     with torch.no_grad():
-        for p, value in zip(
-            [p for p in model.parameters() if p.requires_grad], state["average"], strict=True
-        ):
+        for p, value in zip([p for p in model.parameters() if p.requires_grad], state["average"], strict=True):
             p.copy_(value)
     save_pipeline(model, tokenizer, autoencoder, run / "pipeline")
     return run / "pipeline"
@@ -111,9 +109,7 @@ def main() -> None:
     cells = []
     for prompt in PROMPTS:
         text = f"{prompt}, {args.quality}" if args.quality else prompt
-        images = draw(
-            pipeline, [text] * SEEDS, args.negative, range(SEEDS), args.size, args.guidance, args.steps
-        )
+        images = draw(pipeline, [text] * SEEDS, args.negative, range(SEEDS), args.size, args.guidance, args.steps)
         cells.append(np.concatenate([np.concatenate(images[:2], 1), np.concatenate(images[2:], 1)], 0))
     spent = (time.perf_counter() - start) / len(PROMPTS) / SEEDS
     print(f"{spent:.2f} s an image of {args.size} px, {args.threads} thread(s)")

@@ -55,9 +55,7 @@ class Trainer:
     def __init__(self, model: TextAndUNet, out: Path, rank: int, world: int) -> None:
         self.model, self.out, self.rank, self.world = model, out, rank, world
         self.weights = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.weights, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98), fused=True
-        )
+        self.optimizer = torch.optim.AdamW(self.weights, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
         self.average = [p.detach().clone() for p in self.weights] if rank == 0 else []
         self.alphas = DDPMScheduler(**SCHEDULE).alphas_cumprod
         self.step = 0

@@ -57,9 +57,7 @@ def _tower(
     lit: float,
 ) -> None:
     """One building: a front with a window grid, a darker side, a flat or stepped roof."""
-    tone = srgb(
-        *(np.array([150, 146, 142]) * rng.uniform(0.6, 1.35) * (1 + rng.normal(0, 0.06, 3))).clip(30, 245)
-    )
+    tone = srgb(*(np.array([150, 146, 142]) * rng.uniform(0.6, 1.35) * (1 + rng.normal(0, 0.06, 3))).clip(30, 245))
     canvas = canvas.part(x - width / 2 - 0.01, x + width / 2 + 0.01, foot, top + 0.27)
     flank = x + width * (0.5 - 0.28)
     box = (np.abs(canvas.x - x) < width / 2) & (canvas.y < top) & (canvas.y >= foot)
@@ -74,9 +72,7 @@ def _tower(
     number = np.floor(u).astype(np.int64) * 61 + np.floor(v).astype(np.int64) * 7
     on = draw_of(rng.random(499) < lit, number)
     is_side = canvas.x > flank
-    normal = np.where(is_side[..., None], unit(np.array([0.9, 0, 0.45])), np.array([0.0, 0.05, 1.0])).astype(
-        np.float32
-    )
+    normal = np.where(is_side[..., None], unit(np.array([0.9, 0, 0.45])), np.array([0.0, 0.05, 1.0])).astype(np.float32)
     glass = mix(srgb(40, 52, 66), srgb(140, 170, 196), draw_of(rng.random(499), number) * 0.7)
     canvas.paint(box, Label.WALL, tone * np.where(is_side, 0.75, 1.0)[..., None], normal, depth)
     warm = srgb(255, 214, 130) * draw_of(rng.uniform(0.5, 1.3, 499), number)[..., None]
@@ -129,14 +125,10 @@ def _wall(canvas: Canvas, rng: np.random.Generator, noise: Noise, kind: str) -> 
     if kind == "red brick":
         inside, index = brick_pattern(canvas.x + 3, canvas.y + 3, 0.11, 0.045, 0.008)
         face = srgb(150, 66, 48) * draw_of(np.exp(rng.normal(0, 0.2, 499)), index)[..., None]
-        return np.clip(
-            np.where((inside > 0)[..., None], face, srgb(176, 166, 154)) * (1 + 0.06 * grain), 0, 1
-        )
+        return np.clip(np.where((inside > 0)[..., None], face, srgb(176, 166, 154)) * (1 + 0.06 * grain), 0, 1)
     if kind == "wooden":
         board = (canvas.y + 3) / 0.075
-        tone = draw_of(np.exp(rng.normal(0, 0.15, 97)), np.floor(board).astype(int)) * smooth(
-            0.0, 0.22, board % 1
-        )
+        tone = draw_of(np.exp(rng.normal(0, 0.15, 97)), np.floor(board).astype(int)) * smooth(0.0, 0.22, board % 1)
         return np.clip(srgb(150, 104, 66) * (tone[..., None] + 0.06) * (1 + 0.1 * grain), 0, 1)
     rgb = {"white": (232, 230, 224), "yellow": (236, 204, 120), "blue": (116, 156, 196)}[kind]
     return np.clip(srgb(*rgb) * (1 + 0.05 * grain), 0, 1)
@@ -173,9 +165,7 @@ def _roof(
         & (canvas.y < eaves + half * slope + 0.1)
         & ~mask
     )
-    canvas.paint(
-        chimney & (canvas.y > line - 0.1), Label.WALL, srgb(140, 84, 66), np.array([0, 0, 1], np.float32), 5.2
-    )
+    canvas.paint(chimney & (canvas.y > line - 0.1), Label.WALL, srgb(140, 84, 66), np.array([0, 0, 1], np.float32), 5.2)
     canvas.paint(mask, Label.ROOF, np.clip(albedo, 0, 1), UP, 4.9)
 
 
@@ -199,9 +189,7 @@ def _openings(
         dx, dy = np.abs(canvas.x - at), np.abs(canvas.y - (ground + (eaves - ground) * 0.58))
         rim = (dx < 0.125) & (dy < 0.155)
         pane = (dx < 0.1) & (dy < 0.13) & (dx > 0.01) & (dy > 0.01)
-        sheen = mix(
-            srgb(38, 50, 64), srgb(150, 180, 206), smooth(-0.3, 0.5, np.sin(canvas.x * 9 + canvas.y * 11))
-        )
+        sheen = mix(srgb(38, 50, 64), srgb(150, 180, 206), smooth(-0.3, 0.5, np.sin(canvas.x * 9 + canvas.y * 11)))
         canvas.paint(rim, Label.WINDOW, srgb(240, 238, 232), facing, 4.97)
         canvas.paint(pane, Label.WINDOW, sheen, facing, 5.02, np.broadcast_to(glow, (*dx.shape, 3)))
 
@@ -211,9 +199,7 @@ def _garden(canvas: Canvas, rng: np.random.Generator, noise: Noise, ground: floa
     tone = mix(srgb(60, 96, 34), srgb(112, 142, 56), smooth(-1, 1, noise.fbm(canvas.side, (24, 12), 0.85)))
     canvas.paint(canvas.y < ground + 0.06, Label.GRASS, tone, UP, 5.0)
     count = 420
-    root = np.stack(
-        [rng.uniform(-1.05, 1.05, count), np.sort(rng.uniform(-1.1, ground + 0.06, count))[::-1]], 1
-    )
+    root = np.stack([rng.uniform(-1.05, 1.05, count), np.sort(rng.uniform(-1.1, ground + 0.06, count))[::-1]], 1)
     tip = root + np.stack([rng.normal(0, 0.02, count), rng.uniform(0.04, 0.1, count)], 1)
     blades(
         canvas,

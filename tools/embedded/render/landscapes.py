@@ -18,9 +18,7 @@ def _detail(relief: Relief, view: View, scale: float = 1.0) -> np.ndarray:
     return np.clip(near, -1.6, 1.6) * smooth(9.0, 1.5, view.depth)
 
 
-def _paint_mountains(
-    canvas: Canvas, noise: Noise, rng: np.random.Generator, kind: str, horizon_y: float
-) -> View:
+def _paint_mountains(canvas: Canvas, noise: Noise, rng: np.random.Generator, kind: str, horizon_y: float) -> View:
     """Paint ridges behind a valley; kind: "snowy", "rocky", "green" or "autumn"."""
     ridges = noise.ridged(256, 3, gain=0.44, periodic=True)
     height = np.clip(ridges * 0.8 + 0.14 * noise.fbm(256, 2, periodic=True) + 0.1, 0, 1.6)

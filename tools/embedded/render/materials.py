@@ -52,17 +52,13 @@ def brick(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
     spread = 0.05 if kind == "white painted" else 0.2
     own = np.exp(rng.normal(0, spread, 997))
     tint = rng.normal(0, spread * 0.35, (997, 3))
-    face = srgb(*rgb) * (
-        draw_of(own, index)[..., None] * (1 + draw_of(tint, index)) * (1 + 0.1 * grain[..., None])
-    )
+    face = srgb(*rgb) * (draw_of(own, index)[..., None] * (1 + draw_of(tint, index)) * (1 + 0.1 * grain[..., None]))
     mortar_rgb = (206, 204, 198) if kind == "white painted" else (168, 160, 148)
     mortar = srgb(*mortar_rgb) * (1 + 0.12 * grain[..., None])
     albedo = np.where(is_brick[..., None], face, mortar)
     stain = smooth(0.2, 1.5, noise.fbm(side, 3, 0.6))
     if state == "mossy":
-        albedo = mix(
-            albedo, srgb(74, 102, 40) * (1 + 0.3 * grain[..., None]), smooth(0.35, 0.8, stain + 0.12 * grain)
-        )
+        albedo = mix(albedo, srgb(74, 102, 40) * (1 + 0.3 * grain[..., None]), smooth(0.35, 0.8, stain + 0.12 * grain))
     elif state == "old":
         albedo = albedo * (1 - 0.45 * stain[..., None])
     relief = smooth(-0.01, 0.03, inside) * 0.03 + grain * (0.0012 + 0.001 * (state == "old"))
@@ -104,9 +100,7 @@ def wood(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     albedo = srgb(*rgb) * (tone * (1 - depth * bands**2.2) * (1 + 0.13 * fibre))[..., None]
     gap = smooth(0.004, 0.02, edge)
     height = 0.02 * smooth(0, 0.05, edge) + 0.0018 * fibre - 0.002 * bands
-    canvas.paint(
-        gap < 9, Label.WOOD, np.clip(albedo, 0.005, 1), bump(height), 1.0 - height, None, 0.1 + 0.9 * gap
-    )
+    canvas.paint(gap < 9, Label.WOOD, np.clip(albedo, 0.005, 1), bump(height), 1.0 - height, None, 0.1 + 0.9 * gap)
     canvas.albedo *= (0.15 + 0.85 * gap)[..., None]
     return canvas, Facts("wood", f"{way} {kind} wood planks", (), (kind, way))
 
@@ -144,9 +138,7 @@ def pebbles(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, 
             rng.normal(0, 0.12, (509, 1))
         )
         albedo = draw_of(colours, cells.pick) * (1 + 0.1 * grain + 0.08 * veins)[..., None]
-        band = ((cells.pick * 31) % 7 == 0) & (
-            np.abs(np.sin(cells.dx * 5 + cells.dy * 3 + veins * 0.5)) < 0.2
-        )
+        band = ((cells.pick * 31) % 7 == 0) & (np.abs(np.sin(cells.dx * 5 + cells.dy * 3 + veins * 0.5)) < 0.2)
         albedo = np.where(band[..., None], albedo * 0.7 + 0.12, albedo)
         canvas.open *= np.where(keep & ~stone & (cells.f1 < 0.75), 0.45, 1.0).astype(np.float32)
         lit, depth = 0.35 + 0.65 * smooth(0.05, 0.5, dome), 1.0 - 0.2 * layer - height

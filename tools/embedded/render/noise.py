@@ -23,10 +23,7 @@ def _basis(side: int, cells: int, periodic: bool) -> np.ndarray:
     position = (np.arange(side) + 0.5) / side * cells
     first = np.floor(position).astype(int)
     t = position - first
-    weights = (
-        np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1)
-        / 6.0
-    )
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6.0
     columns = cells if periodic else cells + 3
     matrix = np.zeros((side, columns), np.float32)
     rows = np.arange(side)
@@ -47,9 +44,7 @@ class Noise:
         self._stream += 1
         return np.random.default_rng((*self._seed, self._stream))
 
-    def octaves(
-        self, side: int, cells: tuple[int, int], count: int = 12, periodic: bool = False
-    ) -> list[np.ndarray]:
+    def octaves(self, side: int, cells: tuple[int, int], count: int = 12, periodic: bool = False) -> list[np.ndarray]:
         """Octaves as (side, side) fields of deviation 2.1; cells (rows, columns) double each octave.
 
         Octaves finer than two samples a cell are left out: they could not be seen.
@@ -117,9 +112,7 @@ class Cells:
     centre; pick: an integer 0..4095 per cell to draw a cell's properties with.
     """
 
-    def __init__(
-        self, rng: np.random.Generator, u_HW: np.ndarray, v_HW: np.ndarray, jitter: float = 0.9
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, u_HW: np.ndarray, v_HW: np.ndarray, jitter: float = 0.9) -> None:
         centres = ((rng.random((64, 64, 2)) - 0.5) * jitter + 0.5).astype(np.float32)
         iu, iv = np.floor(u_HW).astype(np.int64), np.floor(v_HW).astype(np.int64)
         fu, fv = (u_HW - iu).astype(np.float32), (v_HW - iv).astype(np.float32)

@@ -18,8 +18,7 @@ _COLOURS = {
     "rainbow": ((0, 0, 0), (0, 0, 0)),
 }
 _RAINBOW = (
-    np.array([(206, 36, 40), (240, 130, 30), (248, 214, 50), (50, 160, 80), (40, 90, 200), (120, 50, 160)])
-    / 255.0
+    np.array([(206, 36, 40), (240, 130, 30), (248, 214, 50), (50, 160, 80), (40, 90, 200), (120, 50, 160)]) / 255.0
 )
 
 
@@ -58,9 +57,7 @@ def _one_balloon(
     """One envelope of gores with its ropes and basket."""
     up = np.clip((dy + 1.35) / 2.2, 0, 1)
     wide = np.where(dy > -0.1, np.sqrt(np.clip(1 - np.square((dy + 0.1) / 0.95), 0, 1)), 0)
-    wide = np.where(
-        dy <= -0.1, 0.2 + 0.8 * smooth(-1.35, -0.1, dy) * (1 - 0.12 * smooth(-0.1, -1.35, dy)), wide
-    )
+    wide = np.where(dy <= -0.1, 0.2 + 0.8 * smooth(-1.35, -0.1, dy) * (1 - 0.12 * smooth(-0.1, -1.35, dy)), wide)
     mask = (np.abs(dx) < wide) & (dy > -1.3) & (dy < 0.85)
     sine = np.clip(dx / np.maximum(wide, 1e-3), -1, 1)
     longitude = np.arcsin(sine) / np.pi * 10 + rng.uniform(0, 2)
@@ -68,9 +65,7 @@ def _one_balloon(
     colour = _cloth(rng, name, gore, dy)
     seam = np.abs(longitude - gore - 0.5) * 2
     colour = colour * (0.72 + 0.28 * smooth(1.0, 0.8, seam))[..., None]
-    normal = unit(np.stack([sine, (up - 0.55) * 1.5, np.sqrt(1 - np.square(sine)) + 0.05], -1)).astype(
-        np.float32
-    )
+    normal = unit(np.stack([sine, (up - 0.55) * 1.5, np.sqrt(1 - np.square(sine)) + 0.05], -1)).astype(np.float32)
     _ropes(whole, at, radius, depth)
     canvas.paint(mask, Label.BALLOON, colour, normal, depth)
     _basket(canvas, at, radius, depth)
@@ -104,15 +99,9 @@ def _ropes(canvas: Canvas, at: np.ndarray, radius: float, depth: float) -> None:
 
 def _basket(canvas: Canvas, at: np.ndarray, radius: float, depth: float) -> None:
     x, y = at[0], at[1] - 1.3 * radius
-    basket = (
-        (np.abs(canvas.x - x) < 0.12 * radius)
-        & (canvas.y < y - 0.24 * radius)
-        & (canvas.y > y - 0.44 * radius)
-    )
+    basket = (np.abs(canvas.x - x) < 0.12 * radius) & (canvas.y < y - 0.24 * radius) & (canvas.y > y - 0.44 * radius)
     weave = 0.75 + 0.25 * np.sign(np.sin(canvas.x * 120 / radius**0.5) * np.sin(canvas.y * 120 / radius**0.5))
-    canvas.paint(
-        basket, Label.BALLOON, srgb(134, 90, 50) * weave[..., None], np.array([0, 0, 1], np.float32), depth
-    )
+    canvas.paint(basket, Label.BALLOON, srgb(134, 90, 50) * weave[..., None], np.array([0, 0, 1], np.float32), depth)
 
 
 _FRUIT = {
@@ -132,9 +121,7 @@ def fruit(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
     canvas = Canvas(side, sky.light("day", rng))
     edge = float(rng.uniform(-0.05, 0.25))
     tint = srgb(*rng.uniform(120, 215, 3))
-    wall = (
-        np.clip(tint * (1 + 0.04 * noise.fbm(side, 32, 0.85) - 0.25 * (canvas.y - 1))[..., None], 0, 1) * 0.6
-    )
+    wall = np.clip(tint * (1 + 0.04 * noise.fbm(side, 32, 0.85) - 0.25 * (canvas.y - 1))[..., None], 0, 1) * 0.6
     canvas.paint(canvas.x < 9, Label.WALL, wall, np.array([0, 0, 1], np.float32), 6.0)
     below = np.maximum(edge - canvas.y, 1e-3)
     fibre = noise.fbm(side, (48, 3), 0.8) if table == "wooden" else 0.3 * noise.fbm(side, 48, 0.9)
@@ -150,9 +137,7 @@ def fruit(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
         np.array([0, 0.9, 0.43], np.float32),
         (6 - 3 * below).astype(np.float32),
     )
-    spots = {1: [(0.0, 0.5)], 2: [(-0.4, 0.4), (0.36, 0.43)], 3: [(-0.48, 0.33), (0.5, 0.35), (0.0, 0.42)]}[
-        number
-    ]
+    spots = {1: [(0.0, 0.5)], 2: [(-0.4, 0.4), (0.36, 0.43)], 3: [(-0.48, 0.33), (0.5, 0.35), (0.0, 0.42)]}[number]
     for k, (x, radius) in enumerate(spots):
         at = (x + float(rng.normal(0, 0.05)), -0.3 - 0.1 * k + float(rng.normal(0, 0.04)))
         _one_fruit(canvas, rng, noise, at, radius * rng.uniform(0.9, 1.08), name, 4.0 - k)

@@ -12,9 +12,7 @@ from tools.embedded.render.terrain import plane
 
 
 def _tilts(rng: np.random.Generator, count: int, spread: float) -> np.ndarray:
-    return unit(np.concatenate([rng.normal(0, spread, (count, 2)), np.ones((count, 1))], 1)).astype(
-        np.float32
-    )
+    return unit(np.concatenate([rng.normal(0, spread, (count, 2)), np.ones((count, 1))], 1)).astype(np.float32)
 
 
 def grass(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:
@@ -33,9 +31,7 @@ def grass(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
     colours = varied(rng, srgb(*colour), count, 0.26) * (0.5 + 0.65 * near[:, None])
     width = rng.uniform(0.016, 0.034, count) * (1.0 if look == "long" else 0.8)
     blades(canvas, root, tip, rng.normal(0, 0.12, count) * length, width, colours, 2.0 - near)
-    return canvas, Facts(
-        "grass", f"{look} {kind} grass", ("up close",) if look == "long" else (), (kind, look)
-    )
+    return canvas, Facts("grass", f"{look} {kind} grass", ("up close",) if look == "long" else (), (kind, look))
 
 
 def foliage(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:

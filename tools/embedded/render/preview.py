@@ -27,9 +27,7 @@ def main() -> None:
         start = time.perf_counter()
         scenes = [render(subject, args.seed + k, args.size) for k in range(args.columns)]
         spent = (time.perf_counter() - start) / args.columns
-        print(
-            f"{subject:10s} {spent * 1e3:5.0f} ms", "|", scenes[0].facts.phrase, "|", scenes[0].facts.details
-        )
+        print(f"{subject:10s} {spent * 1e3:5.0f} ms", "|", scenes[0].facts.phrase, "|", scenes[0].facts.details)
         rows.append(np.concatenate([s.image_HWC for s in scenes], 1))
     Image.fromarray(np.concatenate(rows, 0)).save(args.out)
 

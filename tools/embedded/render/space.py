@@ -29,9 +29,7 @@ def night(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fa
         cloud = noise.fbm(side, 3, 0.62)
         band = np.exp(-np.square((away + 0.1 * cloud) / 0.3)) * smooth(-1.6, 1.4, cloud)
         dust = smooth(0.2, 1.2, noise.fbm(side, 4, 0.66)) * np.exp(-np.square((away + 0.08 * cloud) / 0.12))
-        canvas.emission += (band * (1 - 0.85 * dust))[..., None] * (
-            srgb(*low) * 1.3 + srgb(150, 140, 150) * 0.5
-        )
+        canvas.emission += (band * (1 - 0.85 * dust))[..., None] * (srgb(*low) * 1.3 + srgb(150, 140, 150) * 0.5)
         sky.paint_stars(canvas, noise.rng(), 420, 0.5)
     elif kind == "aurora":
         fold = noise.fbm(side, (1, 3), 0.5, 4)[side // 2]
@@ -120,9 +118,7 @@ def nebula(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     sky.paint_stars(canvas, noise.rng(), 220, 0.8)
     canvas.label[:] = kept
     phrase = f"a {shape} {tone} nebula"
-    return canvas, Facts(
-        "nebula", phrase, ("with stars",) if rng.random() < 0.4 else ("in deep space",), (shape, tone)
-    )
+    return canvas, Facts("nebula", phrase, ("with stars",) if rng.random() < 0.4 else ("in deep space",), (shape, tone))
 
 
 def planet(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Facts]:

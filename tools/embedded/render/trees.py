@@ -67,9 +67,7 @@ def forest(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     return canvas, Facts("forest", phrase, details, (kind, time))
 
 
-def _branches(
-    rng: np.random.Generator, foot: np.ndarray, height: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _branches(rng: np.random.Generator, foot: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grow a tree of straight limbs; returns roots, tips (N, 2) and widths (N,)."""
     limbs = [(foot, np.array([0.0, height * 0.42]), height * 0.075, 0)]
     done = []
@@ -121,18 +119,14 @@ def tree(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, Fac
     return canvas, Facts("tree", phrase, details, (kind, time))
 
 
-def _crown(
-    canvas: Canvas, rng: np.random.Generator, tips: np.ndarray, middle: np.ndarray, colour: np.ndarray
-) -> None:
+def _crown(canvas: Canvas, rng: np.random.Generator, tips: np.ndarray, middle: np.ndarray, colour: np.ndarray) -> None:
     """Clusters of leaves around the twigs, lit like a ball."""
     each = 22
     centre = np.repeat(tips, each, 0) + rng.normal(0, 0.055, (len(tips) * each, 2))
     count = len(centre)
     out = (centre - middle) / 0.6
     front = rng.uniform(-0.5, 1.0, count)
-    normal = unit(np.concatenate([out, front[:, None] + 0.35], 1) + rng.normal(0, 0.3, (count, 3))).astype(
-        np.float32
-    )
+    normal = unit(np.concatenate([out, front[:, None] + 0.35], 1) + rng.normal(0, 0.3, (count, 3))).astype(np.float32)
     order = np.argsort(front)
     open_ = np.clip(0.55 + 0.5 * front, 0.15, 1.0)
     leaves(

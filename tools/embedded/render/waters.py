@@ -16,15 +16,11 @@ def _paint_sea(canvas: Canvas, noise: Noise, horizon_y: float, rough: float, dee
     swell = noise.fbm(side, (10, 3), 0.55, periodic=True)
     crest = 1 - np.abs(noise.fbm(side, (8, 2), 0.5, periodic=True))
     height = np.clip(0.5 + 0.22 * crest + 0.12 * swell, 0, 1.3)
-    relief = make_relief(
-        height, 5.0, 0.42 * rough, canvas.light.toward, noise.fbm(side, 12, 0.7, periodic=True)
-    )
+    relief = make_relief(height, 5.0, 0.42 * rough, canvas.light.toward, noise.fbm(side, 12, 0.7, periodic=True))
     view = look(canvas, relief, 0.6, horizon_y, 0.35, 40.0)
     flat = smooth(30.0, 1.5, view.depth)[..., None]
     fine = look_up(relief.tile_TTC[..., 1:4], view.world_x * 0.9, view.depth * 0.9)
-    normal = unit(
-        view.normal * flat + 0.6 * fine * flat * rough + np.array([0, 1, 0], np.float32) * (1.02 - flat)
-    )
+    normal = unit(view.normal * flat + 0.6 * fine * flat * rough + np.array([0, 1, 0], np.float32) * (1.02 - flat))
     facing = np.clip(normal[..., 2] + 0.25 * normal[..., 1], 0, 1)
     fresnel = np.clip(0.9 - 1.5 * facing, 0.06, 0.95)
     mirrored = mix(canvas.light.horizon, canvas.light.zenith, np.clip(normal[..., 2] * 1.5 + 0.15, 0, 1))
@@ -73,9 +69,7 @@ def sunset(rng: np.random.Generator, noise: Noise, side: int) -> tuple[Canvas, F
     x, y = float(rng.uniform(-0.6, 0.6)), float(rng.uniform(0.02, 0.22))
     horizon = float(rng.uniform(-0.35, 0.0))
     toward = unit(np.array([x, y + 0.12, -0.9], np.float32))
-    light = type(base)(
-        toward, np.array(sun, np.float32), base.ambient * 0.5, srgb(*zenith), srgb(*horizon_rgb), 0.02
-    )
+    light = type(base)(toward, np.array(sun, np.float32), base.ambient * 0.5, srgb(*zenith), srgb(*horizon_rgb), 0.02)
     canvas = Canvas(side, light)
     sky.paint_gradient(canvas, horizon, glow=0.0)
     sky.paint_clouds(canvas, noise, horizon, float(rng.uniform(0.35, 0.6)), 0.45)
