@@ -37,7 +37,9 @@ EMA = 0.9995
 
 
 def make_fast(model: TextAndUNet) -> None:
-    """Lay the UNet out channels-last and replace fused attention, whose backward pass takes a third of a step."""
+    """Lay the UNet out channels-last and replace fused attention, whose backward pass takes a third of a
+    step.
+    """
     model.unet = model.unet.to(memory_format=torch.channels_last)
     model.unet.set_attn_processor(AttnProcessor())
     model.text_encoder.set_attn_implementation("eager")
@@ -56,7 +58,7 @@ class Trainer:
     def __init__(self, model: TextAndUNet, out: Path, rank: int, world: int) -> None:
         self.model, self.out, self.rank, self.world = model, out, rank, world
         self.weights = [p for p in model.parameters() if p.requires_grad]
-        # Not fused=True: on a CPU that kernel ignores strides and misplaces the updates of channels_last weights.
+        # Not fused=True: on a CPU it ignores strides and misplaces the updates of channels_last weights.
         self.optimizer = torch.optim.AdamW(self.weights, lr=PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))
         self.average = [p.detach().clone() for p in self.weights] if rank == 0 else []
         self.alphas = DDPMScheduler(**SCHEDULE).alphas_cumprod
@@ -96,7 +98,9 @@ class Trainer:
         return float(flat[-2]), bool(flat[-1] > 0)
 
     def save(self) -> None:
-        """Write last.pt (everything, to resume) by a rename, keep the one before as previous.pt; rank 0 only."""
+        """Write last.pt (everything, to resume) by a rename, keep the one before as previous.pt; rank 0
+        only.
+        """
         if self.rank:
             return
         temporary = self.out / ".last.pt"
