@@ -18,7 +18,7 @@ from tools.embedded.patch_autoencoder import PatchAutoencoder
 from tools.embedded.render.scenes import render
 from tools.embedded.sample import draw, export, load
 from tools.embedded.tokenizer import train_tokenizer
-from tools.embedded.train import Trainer
+from tools.embedded.train import Trainer, make_fast
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,19 @@ def test_a_batch_is_a_function_of_its_key(folder):
     assert torch.equal(one.latents, same.latents)
     assert torch.equal(one.ids_NL, same.ids_NL)
     assert not torch.equal(one.noise, other.noise)
+
+
+def test_the_fast_layout_takes_the_same_steps(folder, tmp_path):
+    """Regression: a fused optimizer put the updates of channels-last weights in the wrong places."""
+    moved = []
+    for fast in (False, True):
+        trainer, pool = _trainer(folder, tmp_path / str(fast))
+        if fast:
+            make_fast(trainer.model)
+            trainer = Trainer(trainer.model, tmp_path / str(fast), rank=0, world=1)
+        before = [p.detach().clone() for p in trainer.weights]
+        trainer.step = 300  # past the warm-up
+        trainer.advance(pool.batch(2, 1, 0, 0), 60000, False)
+        steps = [(p.detach() - b).reshape(-1) for p, b in zip(trainer.weights, before, strict=True)]
+        moved.append(torch.cat(steps))
+    assert torch.nn.functional.cosine_similarity(*moved, dim=0) > 0.95
