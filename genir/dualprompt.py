@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,6 +24,7 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
+from genir import storage
 from genir.errors import ModelError
 
 Mode = Literal["tokens", "output"]
@@ -85,7 +84,8 @@ def save(dual: DualPrompt, path: str | Path) -> str:
         raise ModelError(f"dual prompt {target}: config holds a value that JSON cannot store: {error}") from error
     content = tensor_bytes(stored, metadata={_HEADER: text})
     try:
-        _write_whole(target, content)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        storage.write(target, content)
     except OSError as error:
         raise ModelError(f"dual prompt {target}: cannot be written: {error}") from error
     return hashlib.sha256(content).hexdigest()
@@ -202,17 +202,3 @@ def _header(content: bytes, source: Path) -> dict[str, Any]:
             f"dual prompt {source}: damaged header: {', '.join(names)} missing, unknown or of a wrong type"
         )
     return header
-
-
-def _write_whole(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from genir.records import Columns, Sample, Score
     from genir.shards.writer import ShardWriter
 
-# DESIGN order of the columns every table has; the gates' scores follow.
+# The columns every table has, in this order; the gates' scores follow.
 BASE_COLUMNS: Columns = {
     "key": "string",
     "prompt": "string",
