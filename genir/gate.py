@@ -7,6 +7,7 @@ face gate first, so that the reason of an image with a face always says so.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from genir.detectors import faces
-from genir.errors import GenirError
+from genir.errors import GenirError, ModelError
 from genir.metrics.niqe import load_model, niqe, weights_sha256
 from genir.metrics.piqe import piqe
 from genir.metrics.signal import CHECKS, signal
@@ -111,18 +112,35 @@ def _score(gate: Gate, samples: Sequence[Sample], images_NCHW: Tensor) -> None:
     """Score a batch; where a gate fails, image by image, so that one image cannot stop the run."""
     try:
         for sample, scores in zip(samples, gate.score(images_NCHW), strict=True):
-            sample.scores |= scores
+            # a number that could not be computed is not measured: JSON has no NaN, and no threshold a use for it
+            sample.scores |= {name: value if _is_finite(value) else None for name, value in scores.items()}
         return
     except (GenirError, torch.AcceleratorError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever an image can provoke becomes its row
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     if len(samples) == 1:
+        _check_gate(gate, samples[0], images_NCHW, message)
         log.warning("task %s could not be judged: %s", samples[0].task.key, message)
         samples[0].error = message
     else:
         for sample, image_CHW in zip(samples, images_NCHW, strict=True):
             _score(gate, [sample], image_CHW[None])
+
+
+def _check_gate(gate: Gate, sample: Sample, images_NCHW: Tensor, message: str) -> None:
+    """Score a black image of that size: a gate that cannot is no image's fault."""
+    try:
+        gate.score(torch.zeros_like(images_NCHW))
+    except Exception as error:
+        raise ModelError(
+            f"task {sample.task.key} could not be judged: {message}; nor a black image: the device or the gate is at "
+            "fault, not the image: mend it and run the same command again"
+        ) from error
+
+
+def _is_finite(value: Score) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _verdict(sample: Sample, gates: Sequence[Gate], score_only: bool) -> Verdict:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from genir.errors import GenirError, ModelError, Stopped
-from genir.records import Sample, Task
+from genir.records import Prompt, Sample, Task
 
 if TYPE_CHECKING:
     from genir.backbone.guidance import Guidance
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from genir.backbone.sdxl import Micro
 
 log = logging.getLogger("genir")
-
-# So many tasks failing one after another are not bad tasks but a broken device or model: stop, and record nothing of
-# it in this shard.
-MAX_FAILURES_IN_A_ROW = 8
 
 
 @dataclass(frozen=True)
@@ -35,19 +31,11 @@ class Settings:
     """Negative prompt where no dual prompt is applied."""
 
 
-@dataclass
-class Streak:
-    """Failures in a row, over the shards of one worker: small shards must not hide a broken device."""
-
-    failures: int = 0
-
-
 def sample(
     batches: Iterable[list[Task]],
     backbone: Backbone,
     settings: Settings,
     should_stop: Callable[[], bool],
-    streak: Streak | None = None,
 ) -> Iterator[list[Sample]]:
     """Yield the samples of each batch in the order of its tasks.
 
@@ -59,28 +47,29 @@ def sample(
         backbone: the model, with its dual prompt applied.
         settings: steps, guidance and micro-conditioning.
         should_stop: asked before every denoising step.
-        streak: the same one for all shards of a worker.
 
     Raises:
         Stopped: `should_stop` said yes; the batch in flight is given up.
-        ModelError: so many tasks in a row failed that the fault lies with the device or the model.
+        ModelError: a task failed, and so did an image without a prompt: the fault lies with the device or the model,
+            and nothing of the batch is recorded.
     """
-    streak = streak or Streak()
-    held = []  # batches that end in failures wait for a success that clears the device of suspicion
     for tasks in batches:
         samples = _make(tasks, tasks, backbone, settings, should_stop)
-        for made in samples:
-            streak.failures = streak.failures + 1 if made.error else 0
-            if streak.failures >= MAX_FAILURES_IN_A_ROW:
-                raise ModelError(
-                    f"{streak.failures} images in a row failed, the last with {made.error}; the device or the model "
-                    "is at fault, not the prompts: mend it and run the same command again"
-                )
-        held.append(samples)
-        if not streak.failures:
-            yield from held
-            held = []
-    yield from held
+        if samples[-1].error:  # a later success would have cleared the device of suspicion
+            _check_model(samples[-1], backbone, settings, should_stop)
+        yield samples
+
+
+def _check_model(failed: Sample, backbone: Backbone, settings: Settings, should_stop: Callable[[], bool]) -> None:
+    """Make an image of that size without a prompt: a model that cannot is no task's fault."""
+    log.info("trying an image without a prompt, to see whether the device is at fault")
+    probe = [Task(failed.task.key, Prompt(""), 0, failed.task.height, failed.task.width)]
+    made = _make(probe, probe, backbone, settings, should_stop)[0]
+    if made.error:
+        raise ModelError(
+            f"task {failed.task.key} failed with {failed.error}, an image without a prompt with {made.error}; the "
+            "device or the model is at fault, not the prompt: mend it and run the same command again"
+        )
 
 
 def _make(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from genir.errors import ModelError
 from genir.gate import Gate, face_gate, judge, quality_gate, signal_gate
 from genir.records import Prompt, Sample, Task
 
@@ -84,6 +85,27 @@ def test_an_image_a_gate_cannot_score_is_a_row_and_its_neighbours_survive():
     samples = [made(1), made(13), made(3)]
     assert verdicts(samples, [gate]) == [("kept", ""), ("error", "error:ValueError"), ("kept", "")]
     assert samples[1].error == "ValueError: unlucky image"
+
+
+def test_a_gate_that_can_score_nothing_stops_the_run_and_leaves_no_row():
+    def score(images_NCHW):
+        raise RuntimeError("out of memory\nwhile looking for faces")
+
+    gate = Gate({"s": "float"}, score, lambda scores: "")
+    with pytest.raises(
+        ModelError, match=r"RuntimeError: out of memory while looking for faces; nor a black image"
+    ) as e:
+        verdicts([made(1), made(13)], [gate])
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_is_not_measured(value):
+    bounded = signal_gate({"std": (0.0, None)})
+    gate = Gate({"signal_std": "float"}, lambda images_NCHW: [{"signal_std": value}], bounded.fails)
+    sample = made(1)
+    assert verdicts([sample], [gate]) == [("rejected", "signal.std")]
+    assert sample.scores == {"signal_std": None}
 
 
 def test_score_only_keeps_everything_that_has_pixels_and_still_scores():

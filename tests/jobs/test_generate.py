@@ -251,7 +251,9 @@ def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
     from genir.jobs.generate.launch import tile
 
     def score(images_NCHW):
-        raise RuntimeError("out of memory while looking for faces")
+        if images_NCHW.any():
+            raise RuntimeError("cannot look for faces here")
+        return [{"face_count": 0}]
 
     made = Sample(Task("000000000", Prompt("a person"), 0, 64, 64), np.full((3, 64, 64), 90, np.uint8))
     gate = Gate({"face_count": "int"}, score, lambda scores: "")

@@ -225,7 +225,7 @@ class Launch:
         from genir.backbone.guidance import Guidance
         from genir.backbone.sdxl import Micro
         from genir.gate import judge
-        from genir.sample import Settings, Streak, sample
+        from genir.sample import Settings, sample
 
         settings = Settings(
             self.config.steps,
@@ -233,10 +233,9 @@ class Launch:
             Micro(**self.config.micro.model_dump()),
             self.config.negative,
         )
-        streak = Streak()
 
         def made(shard: int, batches: list[list[Task]]) -> Iterator[list[Sample]]:
-            samples = sample(batches, backbone, settings, stop, streak)
+            samples = sample(batches, backbone, settings, stop)
             judged = judge(samples, self.gates, self.config.gates.score_only, self.gate_device)
             return _previewed(run.root / "preview.png", judged) if shard == 0 else judged
 
