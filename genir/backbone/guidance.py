@@ -21,13 +21,16 @@ class Guidance:
 
     Step i of n (from 0) is guided where start <= i/n < end (guidance interval, Kynkäänniemi et al. 2024);
     scale 1 means no guidance, as in diffusers. Where i/n < delay the negative side is the plain empty prompt
-    (delayed negatives, Ban et al. 2024). Raises ConfigError for values out of range.
+    (delayed negatives, Ban et al. 2024). `rescale` brings the deviation of the guided answer back to that of
+    the positive one, by this share (Lin et al. 2023, section 3.4): high scales without overexposure. Raises
+    ConfigError for values out of range.
     """
 
     scale: float
     start: float = 0.0
     end: float = 1.0
     delay: float = 0.0
+    rescale: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale >= 0):
@@ -36,6 +39,8 @@ class Guidance:
             raise ConfigError(f"guidance.start..end is {self.start}..{self.end}; allowed: 0 <= start <= end <= 1")
         if not 0 <= self.delay <= 1:
             raise ConfigError(f"guidance.delay is {self.delay}; allowed: 0 .. 1")
+        if not 0 <= self.rescale <= 1:
+            raise ConfigError(f"guidance.rescale is {self.rescale}; allowed: 0 .. 1 (0.7 is the paper's)")
 
     def active(self, step: int, steps: int) -> bool:
         """Does this step need a negative pass?"""
@@ -44,6 +49,28 @@ class Guidance:
     def delayed(self, step: int, steps: int) -> bool:
         """Is the negative side still the plain empty prompt?"""
         return step / steps < self.delay
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin from an image instead of from noise alone (SDEdit, Meng et al. 2022, section 3).
+
+    The latents are noised to where the last `strength` (0..1) of the steps begin, and only these steps run; the
+    fractions of `Guidance` still count from the first step of the whole schedule.
+    """
+
+    latents_NCHW: Tensor
+    """Clean, as `Backbone.encode_images` gives them."""
+    strength: float
+
+    def first(self, steps: int) -> int:
+        """How many of `steps` are skipped; raises ConfigError when none would be left."""
+        if not 0 < self.strength <= 1 or int(steps * self.strength) < 1:
+            need = "more steps or strength" if 0 < self.strength <= 1 else "above 0, at most 1"
+            raise ConfigError(
+                f"SDEdit strength is {self.strength} with {steps} steps: no step is left; allowed: {need}"
+            )
+        return steps - int(steps * self.strength)
 
 
 @dataclass(frozen=True)
@@ -88,12 +115,14 @@ def denoise(
     steps: int,
     guidance: Guidance,
     should_stop: Callable[[], bool],
+    start: Start | None = None,
 ) -> Tensor:
-    """Latents (N, C, H, W) from noise; `scheduler` is copied from its config, so nothing stays in it.
+    """Latents (N, C, H, W) from noise, or from the image latents of `start`.
 
-    Every image has one CPU generator with its own seed for the initial noise and for stochastic schedulers,
-    so the noise does not depend on the batch. `negative` is needed where a step is guided, `empty` where it
-    is delayed. Both passes are one doubled batch, negative first, as in diffusers' pipelines.
+    `scheduler` is copied from its config, so nothing stays in it. Every image has one CPU generator with its own
+    seed for the initial noise and for stochastic schedulers, so the noise does not depend on the batch. `negative`
+    is needed where a step is guided, `empty` where it is delayed. Both passes are one doubled batch, negative
+    first, as in diffusers' pipelines.
 
     Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing or
     the scheduler refuses the number of steps.
@@ -102,10 +131,12 @@ def denoise(
     scheduler = _fresh(scheduler, steps, device)
     total = len(scheduler.timesteps)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    latents_NCHW = noise_like(shape_CHW, generators, device).to(dtype) * scheduler.init_noise_sigma
+    first = 0 if start is None else start.first(steps) * scheduler.order
+    noise_NCHW = noise_like(shape_CHW, generators, device).to(dtype)
+    latents_NCHW = _begin(scheduler, noise_NCHW, start, first)
     extra = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     doubled = {name: side.then(positive) for name, side in (("negative", negative), ("empty", empty)) if side}
-    for step, t in enumerate(scheduler.timesteps):
+    for step, t in enumerate(scheduler.timesteps[first:], first):
         if should_stop():
             raise Stopped(f"asked to stop at denoising step {step} of {total}")
         scaled_NCHW = scheduler.scale_model_input(latents_NCHW, t)
@@ -130,7 +161,21 @@ def _guided(
         raise ConfigError(f"guidance.scale {guidance.scale}, delay {guidance.delay}: the {name} prompt is missing")
     output_NCHW = predict(torch.cat([scaled_NCHW, scaled_NCHW]), t, inputs)
     away_NCHW, toward_NCHW = output_NCHW.chunk(2)
-    return away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)
+    guided_NCHW = away_NCHW + guidance.scale * (toward_NCHW - away_NCHW)
+    if guidance.rescale == 0:
+        return guided_NCHW
+    own, guided = (output.std(dim=(1, 2, 3), keepdim=True) for output in (toward_NCHW, guided_NCHW))
+    return guided_NCHW * (guidance.rescale * own / guided + 1 - guidance.rescale)
+
+
+def _begin(scheduler: Any, noise_NCHW: Tensor, start: Start | None, first: int) -> Tensor:
+    if start is None:
+        return noise_NCHW * scheduler.init_noise_sigma
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    latents_NCHW = start.latents_NCHW.to(noise_NCHW)
+    t_N = scheduler.timesteps[first].repeat(len(latents_NCHW))
+    return scheduler.add_noise(latents_NCHW, noise_NCHW, t_N)
 
 
 def _fresh(scheduler: Any, steps: int, device: torch.device) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genir import dualprompt
 from genir.backbone import latents, lora, loss
-from genir.backbone.guidance import DenoiserInput, Guidance, denoise
+from genir.backbone.guidance import DenoiserInput, Guidance, Start, denoise
 from genir.backbone.quiet import quiet
 from genir.backbone.sdxl import Micro, StableDiffusionXL
 from genir.backbone.stable_diffusion import StableDiffusion
@@ -145,13 +145,14 @@ class Backbone:
         empty: Conditioning | None = None,
         micro: Micro | None = None,
         should_stop: Callable[[], bool] = _never,
+        start: Start | None = None,
     ) -> tuple[Tensor, list[bool]]:
         """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: did the decoder return NaN or
         infinity?).
 
-        `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0. Image i depends
-        on seeds[i], not on its neighbours' seeds. Raises ConfigError for sizes, steps or sides that do not
-        fit, Stopped when `should_stop()`, asked before every step, says so.
+        `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0; with `start` the
+        images are edited (SDEdit). Image i depends on seeds[i], not on its neighbours' seeds. Raises ConfigError
+        for sizes, steps or sides that do not fit, Stopped when `should_stop()`, asked before every step, says so.
         """
         rows = self.sample_latents(
             positive,
@@ -163,6 +164,7 @@ class Backbone:
             empty=empty,
             micro=micro,
             should_stop=should_stop,
+            start=start,
         )
         return latents.decode(self.vae, rows)
 
@@ -179,6 +181,7 @@ class Backbone:
         empty: Conditioning | None = None,
         micro: Micro | None = None,
         should_stop: Callable[[], bool] = _never,
+        start: Start | None = None,
     ) -> Tensor:
         """`generate` without the decoder: latents (N, C, H / size_multiple, W / size_multiple)."""
         self._check_call({"positive": positive, "negative": negative, "empty": empty}, size_HW, seeds, steps)
@@ -202,7 +205,13 @@ class Backbone:
             steps=steps,
             guidance=guidance,
             should_stop=should_stop,
+            start=start,
         )
+
+    @torch.no_grad()
+    def decode_latents(self, latents_NCHW: Tensor) -> tuple[Tensor, list[bool]]:
+        """What `generate` returns, of latents as `encode_images` and `sample_latents` give them."""
+        return latents.decode(self.vae, latents_NCHW)
 
     @torch.no_grad()
     def encode_images(self, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:

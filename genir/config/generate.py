@@ -29,6 +29,9 @@ class GuidanceConfig(Strict):
         default=1.0, ge=0.0, le=1.0, description="guidance ends here; after it the negative pass is skipped"
     )
     delay: float = Field(default=0.0, ge=0.0, le=1.0, description="until here the negative is the plain empty prompt")
+    rescale: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="share by which the contrast is brought back to the unguided one"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> GuidanceConfig:

@@ -105,6 +105,7 @@ def test_without_guidance_no_other_side_is_needed() -> None:
         ),
         ({"scale": 2.0, "end": 1.5}, "guidance.start..end is 0.0..1.5"),
         ({"scale": 2.0, "delay": -0.1}, "guidance.delay is -0.1; allowed: 0 .. 1"),
+        ({"scale": 2.0, "rescale": 1.1}, "guidance.rescale is 1.1; allowed: 0 .. 1"),
     ],
 )
 def test_refused_guidance(options: dict[str, float], text: str) -> None:

@@ -94,6 +94,25 @@ def test_latents_equal(
     torch.testing.assert_close(own_latents(backbone, negative, scale, size, steps=4), theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+@pytest.mark.parametrize("rescale", [0.7, 1.0])
+def test_rescaled_guidance_is_the_pipelines_guidance_rescale(
+    rescale: float, family: str, request: pytest.FixtureRequest
+) -> None:
+    folder, backbone = request.getfixturevalue(f"{family}_folder"), request.getfixturevalue(family)
+    common = {"guidance_scale": 9.0, "num_inference_steps": 4, "height": 32, "width": 32}
+    theirs, plain = (
+        pipeline_latents(opened(folder), negative_prompt=["dirty"] * 2, guidance_rescale=share, **common)
+        for share in (rescale, 0.0)
+    )
+    ours = backbone.sample_latents(
+        backbone.encode_positive(PROMPTS), backbone.encode_negative("dirty", 2),
+        size_HW=(32, 32), seeds=SEEDS, steps=4, guidance=Guidance(9.0, rescale=rescale),
+    )  # fmt: skip
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    assert (theirs - plain).abs().max() > 1e-3
+
+
 def test_sdxl_size_conditioning_of_both_sides(sdxl: Backbone, sdxl_folder: Path) -> None:
     pipeline = opened(sdxl_folder)
     sizes = {

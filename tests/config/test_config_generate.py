@@ -36,6 +36,7 @@ OTHERS: dict[str, Any] = {
     "guidance.start": 0.1,
     "guidance.end": 0.9,
     "guidance.delay": 0.2,
+    "guidance.rescale": 0.7,
     "micro.original": [512, 512],
     "micro.crop": [0, 8],
     "micro.target": [512, 512],
