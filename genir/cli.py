@@ -46,7 +46,8 @@ def run(arguments: Sequence[str]) -> int:
         return options.command(options)
     except GenirError as error:
         logging.getLogger("genir").debug("", exc_info=True)
-        print(f"genir: {error}", file=sys.stderr)  # noqa: T201
+        for line in str(error).splitlines():  # a config may hold several mistakes
+            print(f"genir: {line}", file=sys.stderr)  # noqa: T201
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("genir: interrupted", file=sys.stderr)  # noqa: T201

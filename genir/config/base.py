@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
 
 class Strict(BaseModel):
     """Base of all configuration models: unknown keys are refused, values cannot change later."""
@@ -26,6 +28,7 @@ class Strict(BaseModel):
 
 Model = TypeVar("Model", bound=Strict)
 
+_SHOWN = 8  # of many mistakes
 _SHORT_FORMS = {"model": "id", "scheduler": "name"}  # `model: embedded` is short for `model: {id: embedded}`
 _MESSAGES = {
     "model_type": "expected a mapping of keys to values",
@@ -46,7 +49,7 @@ def load(kind: type[Model], path: str | Path | None, overrides: Sequence[str] = 
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_one_line(kind, error, str(path or "the defaults"), overrides)) from None
+        raise ConfigError(_mistakes(kind, error, str(path or "the defaults"), overrides)) from None
 
 
 def digest(meaning: dict[str, Any]) -> str:
@@ -128,22 +131,29 @@ def _apply(values: dict[str, Any], override: str) -> None:
     values[last] = value
 
 
-def _one_line(kind: type[BaseModel], error: ValidationError, source: str, overrides: Sequence[str]) -> str:
-    first, *more = error.errors()
-    where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the config"
+def _mistakes(kind: type[BaseModel], error: ValidationError, source: str, overrides: Sequence[str]) -> str:
+    """One line a mistake, the first ones of many."""
+    found = error.errors()
+    above = {details["loc"][:length] for details in found for length in range(len(details["loc"]))}
+    # a list without its bad items may be too short as well: the items are what is wrong
+    lines = [_one_line(kind, details, source, overrides) for details in found if details["loc"] not in above]
+    return "\n".join(lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []))
+
+
+def _one_line(kind: type[BaseModel], details: ErrorDetails, source: str, overrides: Sequence[str]) -> str:
+    where = ".".join(str(part) for part in details["loc"] if part != "[key]") or "the config"
     for override in overrides:
         if f"{where}.".startswith(override.partition("=")[0] + "."):
             source = f"override {override!r}"
-    tail = f" (and {len(more)} more)" if more else ""
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(kind, first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+    if details["type"] == "extra_forbidden":
+        known = _known_keys(kind, details["loc"][:-1])
+        close = difflib.get_close_matches(str(details["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-        return f"{source}: unknown key {where}; {hint}{tail}"
-    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+        return f"{source}: unknown key {where}; {hint}"
+    message = _MESSAGES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    value = "" if first["type"] == "missing" else f" = {_short(first['input'])}:"
-    return f"{source}: {where}{value} {message}{tail}"
+    value = "" if details["type"] == "missing" else f" = {_short(details['input'])}:"
+    return f"{source}: {where}{value} {message}"
 
 
 def _known_keys(kind: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

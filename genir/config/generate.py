@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from genir.config.base import Strict
-from genir.config.shared import Model, ModelOrId
+from genir.config.shared import FilePath, Model, ModelOrId
 
 Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
 """Rows, columns."""
@@ -180,12 +180,12 @@ def _as_sizes(value: Any) -> Any:
 class Generate(Strict):
     """All keys of `genir generate`."""
 
-    run: str = Field(default="outputs/embedded", min_length=1, description="run directory")
+    run: FilePath = Field(default="outputs/embedded", min_length=1, description="run directory")
     seed: int = Field(default=0, ge=0, description="the run's seed")
     model: ModelOrId = Field(default=Model(), description="text-to-image model")
-    dual: str | None = Field(default=None, description="dual-prompt file; null: plain prompts")
+    dual: FilePath | None = Field(default=None, description="dual-prompt file; null: plain prompts")
     negative: str = Field(default="", description="negative prompt where no dual prompt is used")
-    prompts: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+    prompts: Annotated[tuple[FilePath, ...], BeforeValidator(_as_list)] = Field(
         default=("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
     )
     replicas: int = Field(default=1, ge=1, description="images of each prompt")

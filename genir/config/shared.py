@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from genir.config.base import Strict
 
@@ -15,6 +16,17 @@ def _as_id(value: Any) -> Any:
 
 def _as_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
+
+
+def _at_home(path: str) -> str:
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:
+        raise ValueError("no such user's home directory; write the folder in full") from None
+
+
+FilePath = Annotated[str, AfterValidator(_at_home)]
+"""A file or folder; `~` is the home directory, which a shell expands only at the beginning of a word."""
 
 
 class Scheduler(Strict):
@@ -32,21 +44,23 @@ class Scheduler(Strict):
 class Lora(Strict):
     """A LoRA fused into the model."""
 
-    id: str = Field(description="file, folder or hub id")
+    id: FilePath = Field(description="file, folder or hub id")
     weight: float = Field(default=1.0, description="scale at which it is fused")
 
 
 class Model(Strict):
     """Which text-to-image model, and which parts of it."""
 
-    id: str = Field(default="embedded", description="hub id, folder, single file, or `embedded`")
+    id: FilePath = Field(default="embedded", description="hub id, folder, single file, or `embedded`")
     revision: str | None = Field(default=None, description="hub revision (a commit hash pins the run)")
     variant: str | None = Field(default=None, description="weight variant, such as fp16")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", description="auto: float32 on a CPU, float16 elsewhere"
     )
-    vae: str | None = Field(default=None, description="another VAE: hub id or folder")
-    config: str | None = Field(default=None, description="for a single file: folder or hub id of its component configs")
+    vae: FilePath | None = Field(default=None, description="another VAE: hub id or folder")
+    config: FilePath | None = Field(
+        default=None, description="for a single file: folder or hub id of its component configs"
+    )
     scheduler: Annotated[Scheduler | None, BeforeValidator(_as_name)] = Field(
         default=None, description="another scheduler, by name or with options; null: the model's own"
     )

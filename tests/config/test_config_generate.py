@@ -171,7 +171,8 @@ def test_signal_bounds_cover_every_threshold():
 MISTAKES = [
     (["size=64"], "override 'size=64': size = 64: expected [rows, columns] in pixels, or a list of such pairs"),
     (["size=64x64"], '"64x64": expected [rows, columns] in pixels, or a list of such pairs'),
-    (["size=[64]"], "override 'size=[64]': size.0.1 is required (and 1 more)"),
+    (["size=[64]"], "override 'size=[64]': size.0.1 is required"),
+    (["run=~nobody-here/a"], 'run = "~nobody-here/a": no such user\'s home directory; write the folder in full'),
     (["size=[64, 64, 64]"], "size.0 = [64, 64, 64]: tuple should have at most 2 items"),
     (["size=[[64, 64], 64]"], "size.1 = 64: expected a list"),
     (["size=[32, 64]"], "size.0.0 = 32: input should be greater than or equal to 64"),
@@ -214,3 +215,15 @@ def test_every_field_says_what_it_is_or_is_a_mapping_that_does():
     for name, field in Generate.model_fields.items():
         annotation = field.annotation
         assert field.description or (isinstance(annotation, type) and issubclass(annotation, BaseModel)), name
+
+
+def test_a_path_may_begin_at_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    overrides = ["run=~/a", "model=~/sdxl", "model.vae=~/vae", "dual=~/d.safetensors", "prompts=[~/b.txt, c~.txt]"]
+    config = load(Generate, None, overrides)
+    assert (config.run, config.dual, config.prompts) == (
+        "/home/me/a",
+        "/home/me/d.safetensors",
+        ("/home/me/b.txt", "c~.txt"),
+    )
+    assert (config.model.id, config.model.vae) == ("/home/me/sdxl", "/home/me/vae")
