@@ -6,12 +6,15 @@ Exit codes: 0 done, 2 user error (one line on stderr), 75 stopped early, run the
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 
-from genir import __version__
+from genir import __version__, ranks
 from genir.errors import GenirError
 
 EXIT_USER_ERROR = 2
@@ -25,6 +28,15 @@ examples:
   torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
 The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped
 early: run it again, 130 interrupted twice.
+"""
+
+_STATUS = """\
+examples:
+  genir status outputs/a                          done, kept and rejected, each worker's rate, time left
+  genir status outputs/a --watch 60               again every minute, until nothing is left to do
+  genir status outputs/a --json                   for programs
+Exit codes: 0 the latest launch's limit and target are reached, 75 work remains, 2 all is done, but fewer
+images are kept than target.kept asks for (or no run there).
 """
 
 
@@ -79,8 +91,17 @@ def _parser() -> argparse.ArgumentParser:
         "overrides", metavar="key.path=value", nargs="*", help="for example steps=20 model.dtype=bfloat16"
     )
     generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
-    status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains")
+    status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains", _STATUS)
     status.add_argument("run", metavar="RUN", help="run directory")
+    status.add_argument("--json", action="store_true", help="one line of JSON for programs")
+    status.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=_seconds,
+        nargs="?",
+        const=10.0,
+        help="look again every so often (10), until nothing is left to do",
+    )
     quickstart = _command(commands, "quickstart", _quickstart, "everything once, on the embedded model")
     quickstart.add_argument("run", metavar="RUN", nargs="?", default="outputs/quickstart", help="run directory")
     return parser
@@ -91,10 +112,24 @@ def _command(
     name: str,
     command: Callable[[argparse.Namespace], int],
     text: str,
+    epilog: str | None = None,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(command=command)
     return parser
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < 1e6:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, for example 60")
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -116,9 +151,14 @@ def _generate(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from genir.jobs.status import status
 
-    code, lines = status(options.run)
-    print("\n".join(lines))  # noqa: T201
-    return code
+    while True:
+        found = status(options.run)
+        if options.watch is not None and not options.json and sys.stdout.isatty():
+            print("\033[H\033[2J", end="")  # noqa: T201 - the screen is cleared
+        print(json.dumps(found.facts()) if options.json else "\n".join(found.lines()), flush=True)  # noqa: T201
+        if options.watch is None or found.code != ranks.EXIT_AGAIN:
+            return found.code
+        time.sleep(options.watch)
 
 
 def _quickstart(options: argparse.Namespace) -> int:

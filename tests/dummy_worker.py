@@ -3,10 +3,12 @@
     python dummy_worker.py RUN '{"prompts": 24, "batch": 4, "shard_size": 8, ...}'
 
 Options (JSON): prompts, replicas, sizes, batch, shard_size, limit, target, seed, sleep (seconds a batch),
-reject ("some", "all", "none"), crash_at (end the process around the n-th change of the disk), crash_when.
+reject ("some", "all", "none"), stats (write the worker's heartbeat),
+crash_at (end the process around the n-th change of the disk), crash_when.
 Prints one line of JSON: the names of the disk changes, and the first keys of the batches it made itself, or the error.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -21,6 +23,7 @@ from genir.plan import Plan
 from genir.records import Prompt, Sample, Verdict
 from genir.runs.claims import Claims
 from genir.runs.drive import Guard, drive
+from genir.runs.progress import Progress, worker_name
 from genir.runs.run import open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
 
@@ -109,7 +112,9 @@ def work(root, options):
         claims = Claims(run, options.get("limit"), options.get("target"), stop)
         rejects = root / "rejects" if options.get("keep_rejects") else None
         packing = Packing("png", 1, {"model": "dummy"}, rejects)
-        drive(claims, stage, packing, Guard(0.0, 1), stop, lambda tally: None)
+        beat = Progress(run, worker_name(), plan.n_tasks) if options.get("stats") else contextlib.nullcontext()
+        with beat as progress:
+            drive(claims, stage, packing, Guard(0.0, 1), stop, progress or (lambda tally: None))
     except GenirError as error:
         return 2, {"error": str(error), "changes": shim.changes}
     code = worker.stopped_exit_code if stop() and claims.left else 0

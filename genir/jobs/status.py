@@ -1,53 +1,101 @@
-"""`genir status`: how far a run is, from its markers alone (no torch, no model, no prompts)."""
+"""`genir status`: how far a run is, from its markers and heartbeats alone (no torch, no model, no prompts)."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genir.ranks import EXIT_AGAIN
-from genir.runs.summary import describe, summarise
+from genir.runs.summary import Summary, describe, summarise
+from genir.runs.workers import WorkerReport, worker_reports
 
-STALE_AFTER = 300.0  # seconds without a heartbeat
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def status(run: str) -> tuple[int, list[str]]:
-    """(exit code, lines for the user): 0 when the latest launch's goal is reached, 75 while work remains, 2 when all
-    is done but fewer are kept than the target asks for.
+@dataclass(frozen=True)
+class Status:
+    """One look at a run."""
+
+    root: Path
+    summary: Summary
+    workers: list[WorkerReport]
+
+    @property
+    def code(self) -> int:
+        """Exit code: 0 when the latest launch's goal is reached, 75 while work remains, 2 when all is done but fewer
+        are kept than the target asks for.
+        """
+        return {"reached": 0, "open": EXIT_AGAIN, "exhausted": 2}[self.summary.state]
+
+    @property
+    def rate(self) -> float:
+        """Images a second of the workers that are at work now."""
+        return sum(worker.rate for worker in self.workers if worker.state == "at work")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this rate; None when nothing is left to do, or nobody is at work."""
+        summary = self.summary
+        left = max(0, summary.wanted - summary.done - summary.journalled)
+        if summary.target and summary.kept:
+            left = min(left, max(0.0, (summary.target - summary.kept) * summary.done / summary.kept))
+        return left / self.rate if self.rate and summary.state == "open" else None
+
+    def lines(self) -> list[str]:
+        """For a person: one line a worker that is at work or silent, all others folded."""
+        summary = self.summary
+        goal = f"goal of the latest launch: {summary.goal}: {summary.state}"
+        if self.seconds_left is not None:
+            goal += f", about {_duration(self.seconds_left)} left at {self.rate:.2f} images/s"
+        elif summary.state == "open":
+            goal += ", no worker is at work"
+        return [f"{self.root}: {describe(summary)}", *self._worker_lines(), goal]
+
+    def _worker_lines(self) -> list[str]:
+        lines = []
+        for worker in self.workers:
+            if worker.state in ("at work", "silent"):
+                silence = f", no heartbeat for {_duration(worker.silence)}" if worker.state == "silent" else ""
+                lines.append(
+                    f"  {worker.name}: {worker.state}{silence}, {_counts([worker])}, {worker.rate:.2f} images/s"
+                )
+        for state in ("gone", "ended"):
+            folded = [worker for worker in self.workers if worker.state == state]
+            if folded:
+                what = f"{len(folded)} worker{'s' if len(folded) > 1 else ''} {state}"
+                lines.append(f"  {what}{' (killed)' if state == 'gone' else ''}: {_counts(folded)}")
+        return lines
+
+    def facts(self) -> dict[str, Any]:
+        """For a program (JSON)."""
+        return {
+            "run": str(self.root),
+            **asdict(self.summary),
+            "images_per_second": self.rate,
+            "seconds_left": self.seconds_left,
+            "workers": [{**asdict(worker), "images_per_second": worker.rate} for worker in self.workers],
+        }
+
+
+def status(run: str) -> Status:
+    """Look at a run.
 
     Raises:
         PlanError: no run there.
     """
     root = Path(run)
-    summary = summarise(root)
-    lines = [f"{root}: {describe(summary)}"]
-    for path in sorted((root / "stats").glob("*.json")):
-        facts = json.loads(path.read_bytes())
-        rate = facts["judged"] / facts["seconds"] if facts["seconds"] else 0.0
-        counts = f"{facts['judged']} images, {facts['kept']} kept, {rate:.2f} images/s"
-        lines.append(f"  {path.stem}: {_state(facts)}, {counts}")
-    lines.append(f"goal of the latest launch: {summary.goal}: {summary.state}")
-    return {"reached": 0, "open": EXIT_AGAIN, "exhausted": 2}[summary.state], lines
+    return Status(root, summarise(root), worker_reports(root))
 
 
-def _state(facts: dict[str, Any]) -> str:
-    """Of a worker, from its statistics file."""
-    age = time.time() - facts["heartbeat"]
-    if facts["ended"]:
-        return "ended"
-    if facts["host"] == os.uname().nodename and not _is_alive(facts["pid"]):
-        return "gone (killed)"
-    return f"silent for {age / 60:.0f} min" if age > STALE_AFTER else "at work"
+def _counts(workers: Sequence[WorkerReport]) -> str:
+    return f"{sum(worker.images for worker in workers)} images, {sum(worker.kept for worker in workers)} kept"
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+def _duration(seconds: float) -> str:
+    """90 -> "2 min"; 5400 -> "1 h 30 min"."""
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min" if minutes else f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min"

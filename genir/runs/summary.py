@@ -34,6 +34,8 @@ class Summary:
     """What the latest launch was asked for."""
     wanted: int = 0
     """Tasks that the latest launch's limit asks for."""
+    target: int | None = None
+    """Kept images that the latest launch asks for."""
     state: Literal["open", "reached", "exhausted"] = "open"
     """Exhausted: all wanted tasks are done, but fewer are kept than the target asks for."""
 
@@ -91,7 +93,7 @@ def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: di
         if marker is None or marker.covered < min(limit, (shard + 1) * size):
             break
         in_prefix, covered = in_prefix + marker.kept, min(limit, (shard + 1) * size)
-    summary.wanted = limit
+    summary.wanted, summary.target = limit, kept
     summary.goal = f"the first {limit} tasks" if goal["limit"] else "all tasks"
     if kept:
         summary.goal += f" until {kept} are kept"

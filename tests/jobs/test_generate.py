@@ -131,9 +131,9 @@ def test_three_workers_killed_and_resumed_give_the_same_bytes(alone, tmp_path):
     for worker in workers:
         worker.communicate(timeout=60)
     assert workers[2].returncode in (75, -signal.SIGTERM)  # the latter before Python could listen
-    assert status(str(run))[0] == 75
+    assert status(str(run)).code == 75
     finish(start(run, "limit=12"))
-    assert status(str(run))[0] == 0
+    assert status(str(run)).code == 0
     assert published(run) == published(alone)
 
 
@@ -156,7 +156,7 @@ def test_score_only_keeps_everything(tmp_path):
 def test_the_guard_stops_a_run_that_keeps_nothing(tmp_path):
     with pytest.raises(PlanError, match=r"only 0 of 4 images were kept.*quality\.piqe 4.*guard\.min_keep=0"):
         generate(config(tmp_path / "run", "gates.quality={piqe: {max: 0}}", "guard.after=4"))
-    assert status(str(tmp_path / "run"))[0] == 75
+    assert status(str(tmp_path / "run")).code == 75
 
 
 def test_an_exhausted_target_is_an_error_with_the_numbers(tmp_path):

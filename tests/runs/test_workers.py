@@ -82,10 +82,10 @@ def test_kills_with_changing_worker_counts_change_nothing(dummy, unbroken, seed,
 
 
 def test_a_second_launch_joins_a_running_one(dummy, unbroken):
-    first = dummy.start("run", sleep=0.03, **JOB)
+    first = dummy.start("run", sleep=0.15, **JOB)
     while not (dummy.folder / "run" / "plan.json").exists():
         time.sleep(0.01)
-    second = dummy.start("run", sleep=0.03, **JOB)
+    second = dummy.start("run", sleep=0.15, **JOB)
     made = [json.loads(worker.communicate(timeout=120)[0])["made"] for worker in (first, second)]
     assert all(made), "both did some of the work"
     assert not set(made[0]) & set(made[1])
