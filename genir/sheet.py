@@ -6,7 +6,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MARGIN, _LABEL = 6, 16
+_KEYS = "genir_keys"  # PNG text: what is on the sheet
 _FRAMES = {"kept": (70, 160, 90), "rejected": (200, 60, 50), "error": (120, 120, 120)}
 
 
@@ -33,17 +35,26 @@ class Tile:
     """A face was seen, whatever the verdict: the picture is shown beyond recognition."""
 
 
-def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160) -> bytes:
+def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160, before: bytes = b"") -> bytes:
     """PNG of the tiles, row by row; each fits into `side` x `side` pixels.
 
     A picture with a face is pixelated beyond recognition as a whole: where one face was found there may be others.
+
+    Args:
+        tiles: what to draw.
+        columns: tiles a row.
+        side: largest side of a picture in pixels.
+        before: an earlier sheet of the same columns and side, to which the tiles are added.
     """
-    rows = -(-len(tiles) // columns)
+    drawn = keys_drawn(before)
+    rows = -(-(len(drawn) + len(tiles)) // columns)
     cell_w, cell_h = side + 2 * _MARGIN, side + 2 * _MARGIN + _LABEL
     sheet = Image.new("RGB", (columns * cell_w, rows * cell_h), (24, 24, 26))
+    if drawn:
+        sheet.paste(Image.open(io.BytesIO(before)), (0, 0))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(11)
-    for index, tile in enumerate(tiles):
+    for index, tile in enumerate(tiles, len(drawn)):
         left, top = index % columns * cell_w + _MARGIN, index // columns * cell_h + _MARGIN
         picture = _picture(tile, side)
         x, y = left + (side - picture.width) // 2, top + (side - picture.height) // 2
@@ -53,9 +64,20 @@ def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160) -> b
             draw.rectangle((x - 3, y - 3, x + picture.width + 2, y + picture.height + 2), outline=frame, width=3)
         text = f"{int(tile.key)} {tile.reason or tile.category}"
         draw.text((left, top + side + 3), _fit(text, font, side), fill=(225, 225, 225), font=font)
+    keys = PngInfo()
+    keys.add_text(_KEYS, " ".join([*drawn, *(tile.key for tile in tiles)]))
     out = io.BytesIO()
-    sheet.save(out, "PNG", compress_level=6)
+    sheet.save(out, "PNG", compress_level=6, pnginfo=keys)
     return out.getvalue()
+
+
+def keys_drawn(sheet: bytes) -> list[str]:
+    """The keys of the tiles on a sheet that `contact_sheet` made; none for other bytes."""
+    try:
+        with Image.open(io.BytesIO(sheet)) as picture:
+            return str(picture.info.get(_KEYS, "")).split()
+    except UnidentifiedImageError:
+        return []
 
 
 def _picture(tile: Tile, side: int) -> Image.Image:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genir.sheet import Tile, contact_sheet
+from genir.sheet import Tile, contact_sheet, keys_drawn
 
 SIDE, CELL_W, CELL_H = 160, 172, 188
 BACKGROUND = (24, 24, 26)
@@ -148,3 +148,17 @@ def test_long_words_stay_in_their_cell():
 def test_the_same_tiles_give_the_same_bytes():
     tiles = [tile("rejected", "face", face_like()), tile("kept", "", checkers())]
     assert contact_sheet(tiles) == contact_sheet(tiles)
+
+
+def test_a_sheet_goes_on_where_an_earlier_one_ended():
+    tiles = [Tile(f"{n:09d}", "sea", "kept", "", checkers(square=n + 1)) for n in range(11)]
+    whole = contact_sheet(tiles)
+    parts = contact_sheet(tiles[9:], before=contact_sheet(tiles[3:9], before=contact_sheet(tiles[:3])))
+    assert keys_drawn(whole) == keys_drawn(parts) == [tile.key for tile in tiles]
+    assert parts == whole
+
+
+@pytest.mark.parametrize("other", [b"", b"not a picture"])
+def test_other_bytes_are_no_sheet(other):
+    assert keys_drawn(other) == []
+    assert contact_sheet([tile("kept", "", checkers())], before=other) == contact_sheet([tile("kept", "", checkers())])

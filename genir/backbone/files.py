@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genir import storage
 from genir.backbone import hub, weights
 from genir.backbone.hub import Found
 from genir.errors import ModelError
@@ -267,5 +268,4 @@ def _sha256(path: Path) -> str:
     blob = path.resolve().name
     if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", blob):
         return blob  # a hub cache names large files by their SHA-256
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return storage.sha256_once(path)

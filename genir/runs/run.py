@@ -161,7 +161,7 @@ def _compare(root: Path, meaning: dict[str, Any]) -> None:
         ) from None
     if found == _digest(meaning):
         return
-    changed = [_readable(line) for line in differences(old, json.loads(json.dumps(meaning)))]
+    changed = list(dict.fromkeys(_readable(line) for line in differences(old, json.loads(json.dumps(meaning)))))
     advice = "choose another run directory (run=...), or undo the change to resume this one"
     if changed and all(line.startswith("gates.") for line in changed):
         advice = f"every score is in {root}/image/*.parquet, select there without generating again; or run=..."
@@ -172,8 +172,9 @@ def _compare(root: Path, meaning: dict[str, Any]) -> None:
 def _readable(line: str) -> str:
     """Hashes tell a person nothing."""
     key = line.partition(":")[0]
-    hashed = key in ("prompts", "dual") or key.startswith(("model.files", "gates.weights"))
-    return f"{key}: other content" if hashed else line
+    if key.startswith("model.files"):
+        return "model: other files"
+    return f"{key}: other content" if key in ("prompts", "dual") or key.startswith("gates.weights") else line
 
 
 def _note_changes(root: Path, here: dict[str, Any]) -> None:

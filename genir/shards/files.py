@@ -85,11 +85,15 @@ def read_marker(files: ShardFiles) -> Marker | None:
     """The marker, if the shard is done and its files have the sizes it states; None otherwise."""
     try:
         marker = Marker(**json.loads(files.marker.read_bytes()))
-        sizes = {name: (files.folder / name).stat().st_size for name in marker.files}
+        whole = all(_has_size(files.folder / name, facts["size"]) for name, facts in marker.files.items())
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError):
         return None
-    whole = all(sizes[name] == facts["size"] for name, facts in marker.files.items())
     return marker if whole else None
+
+
+def _has_size(path: Path, size: int | str) -> bool:
+    # the second question is for network file systems that remember the file which this one replaced
+    return path.stat().st_size == size or storage.true_size(path) == size
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def claim(files: ShardFiles, upto: int) -> int | None:
         fd = storage.try_lock(files.part)
         if fd is None:
             return None
+        storage.refresh(files.folder)
         marker = read_marker(files)
         if marker is None:
             return fd

@@ -144,6 +144,36 @@ def test_growth_in_this_process_gives_the_same_bytes(alone, tmp_path):
     assert published(run) == published(alone)
 
 
+def test_the_preview_goes_on_after_a_resume(alone, tmp_path):
+    from genir.sheet import keys_drawn
+
+    run = tmp_path / "run"
+    for limit in (1, 3, 12):
+        assert generate(config(run, f"limit={limit}")) == 0
+    assert keys_drawn((run / "preview.png").read_bytes()) == [f"{number:09d}" for number in range(4)]
+    assert (run / "preview.png").read_bytes() == (alone / "preview.png").read_bytes()
+
+
+def test_a_model_may_move_but_not_change(tmp_path):
+    from backbone import tiny
+
+    from genir.jobs.generate.launch import Launch
+    from genir.ranks import Worker
+    from genir.runs.run import check_run, open_run
+
+    def launch(model):
+        return Launch(config(tmp_path / "run", f"model={model}", "dual=null"), Worker())
+
+    first = launch(tiny.saved(tiny.sd(), tmp_path / "model"))
+    open_run(first.root, first.plan, {}, first.meaning(), {}, None, first.worker)
+    (tmp_path / "model").rename(tmp_path / "moved")
+    check_run(first.root, launch(tmp_path / "moved").meaning())
+    scheduler = tmp_path / "moved" / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text() + "\n")
+    with pytest.raises(PlanError, match=r"is another run: model: other files; choose"):
+        check_run(first.root, launch(tmp_path / "moved").meaning())
+
+
 def test_score_only_keeps_everything(tmp_path):
     harsh = "gates.quality={piqe: {max: 0}}"
     assert generate(config(tmp_path / "strict", harsh, "limit=4")) == 0

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 import tarfile
 
 import pyarrow as pa
@@ -190,6 +191,22 @@ def test_a_marker_whose_tar_was_truncated_is_not_believed(files, whole):
     after = contents(files)
     del after["000003.done.bad"]
     assert after == whole
+
+
+def test_a_size_that_a_network_file_system_remembers_of_the_old_file_does_not_count(files, whole, monkeypatch):
+    """Another machine grew the shard; here `stat` still tells the size of the tar that the new one replaced."""
+    write(files)
+    real = pathlib.Path.stat
+
+    def stale(path, **options):
+        facts = real(path, **options)
+        return os.stat_result([*facts[:6], 17, *facts[7:]]) if path.suffix in (".tar", ".parquet") else facts
+
+    monkeypatch.setattr(pathlib.Path, "stat", stale)
+    assert read_marker(files) is not None
+    assert claim(files, END) is None
+    monkeypatch.undo()
+    assert contents(files) == whole
 
 
 def test_leftovers_of_a_kill_after_the_marker_are_tidied(files, whole):

@@ -16,7 +16,7 @@ from genir.runs.drive import Guard
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
 from genir.runs.summary import human_bytes
-from genir.sheet import Tile, contact_sheet
+from genir.sheet import Tile, contact_sheet, keys_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -172,6 +172,9 @@ class Launch:
         meaning["size"] = [list(size) for size in self.sizes]
         meaning["prompts"] = [file.sha256 for file in self.prompts.files]
         meaning["dual"] = self.dual and self.dual.sha256
+        for place in ("id", "revision", "config", "vae"):  # a model may move; what its files hold decides
+            del meaning["model"][place]
+        meaning["model"]["loras"] = [lora.weight for lora in self.config.model.loras]
         meaning["model"]["files"] = self.model_files
         meaning["gates"]["weights"] = {name: sha for gate in self.gates for name, sha in gate.weights.items()}
         return meaning
@@ -243,13 +246,15 @@ class Launch:
 
 
 def _previewed(path: Path, batches: Iterable[list[Sample]]) -> Iterator[list[Sample]]:
-    """Draw the first images of the run while they pass, so that a bad run is seen after minutes."""
-    tiles: list[Tile] = []
+    """Draw the first images of the run while they pass, so that a bad run is seen after minutes; a resume goes on."""
+    sheet = path.read_bytes() if path.exists() else b""
     for samples in batches:
-        if len(tiles) < PREVIEW_TILES and (tiles or not path.exists()):
-            tiles += [tile(sample) for sample in samples]
+        drawn = keys_drawn(sheet)
+        tiles = [tile(sample) for sample in samples if sample.task.key not in drawn]
+        if tiles and len(drawn) < PREVIEW_TILES:
+            sheet = contact_sheet(tiles[: PREVIEW_TILES - len(drawn)], side=PREVIEW_SIDE, before=sheet)
             with storage.explained(path):
-                storage.write(path, contact_sheet(tiles[:PREVIEW_TILES], side=PREVIEW_SIDE))
+                storage.write(path, sheet)
         yield samples
 
 
