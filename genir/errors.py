@@ -5,6 +5,7 @@ GenirError
 ├── PromptError    a prompt file or a line of it
 ├── PlanError      the run directory and the frozen plan disagree with what is asked now
 ├── ShardError     a shard or its files; also a full or read-only disk
+├── ImageError     a photograph that cannot be read
 ├── ModelError     a model, adapter or weight file that cannot be loaded or used
 └── ExtraError     an optional package is missing
 
@@ -30,6 +31,10 @@ class PlanError(GenirError):
 
 class ShardError(GenirError):
     """A shard cannot be written or read."""
+
+
+class ImageError(GenirError):
+    """An image file cannot be read as a photograph."""
 
 
 class ModelError(GenirError):

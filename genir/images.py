@@ -1,15 +1,27 @@
-"""Pixels <-> files: lossless PNG and WebP that say they are synthetic."""
+"""Pixels <-> files: lossless PNG and WebP that say whether they are synthetic; users' photographs as sRGB."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from genir.errors import ImageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
+"""Of the files that are taken for photographs."""
+
+_ORIENTATION = 0x0112  # EXIF tag
+_SIDEWAYS = (5, 6, 7, 8)
+_COLOURS = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""Colour space of an ICC profile -> mode of the pixels that it describes."""
 
 Format = Literal["png", "webp"]
 
@@ -22,22 +34,24 @@ _XMP = (
 )
 
 
-def encode(pixels_CHW: np.ndarray, image_format: Format, level: int) -> bytes:
-    """Encode uint8 RGB pixels without loss, marked as synthetic by their XMP digital source type.
+def encode(pixels_CHW: np.ndarray, image_format: Format, level: int, synthetic: bool = True) -> bytes:
+    """Encode uint8 RGB pixels without loss; synthetic ones are marked by their XMP digital source type.
 
     Args:
         pixels_CHW: uint8 RGB, 0..255.
         image_format: png or webp.
         level: zlib level 0..9 of a PNG, method 0..6 of a WebP.
+        synthetic: did a model make the pixels? Only a photograph is not marked.
     """
     image = Image.fromarray(pixels_CHW.transpose(1, 2, 0))
     out = io.BytesIO()
     if image_format == "png":
         text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", _XMP)
+        if synthetic:
+            text.add_itxt("XML:com.adobe.xmp", _XMP)
         image.save(out, "PNG", compress_level=level, pnginfo=text)
     else:
-        image.save(out, "WEBP", lossless=True, method=level, xmp=_XMP.encode())
+        image.save(out, "WEBP", lossless=True, method=level, xmp=_XMP.encode() if synthetic else b"")
     return out.getvalue()
 
 
@@ -57,3 +71,77 @@ def pixels_sha256(pixels_CHW: np.ndarray) -> str:
 def estimated_bytes(height: int, width: int, image_format: Format) -> int:
     """Expected size of one file: 1.25 bytes a pixel as PNG, 0.9 as lossless WebP (measured on 1024 px photographs)."""
     return int(height * width * (1.25 if image_format == "png" else 0.9))
+
+
+def photograph_size(path: Path) -> tuple[int, int]:
+    """(H, W) in pixels of a photograph as it is meant to be looked at, from its header; raises ImageError."""
+    try:
+        with Image.open(path) as image:
+            # Pillow turns the size of a TIFF itself; a PNG without EXIF before its pixels would be decoded to find it
+            turned = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+            sideways = turned and image.getexif().get(_ORIENTATION) in _SIDEWAYS
+            width, height = image.size
+            return (width, height) if sideways else (height, width)
+    except Exception as error:  # a foreign file can make a decoder raise anything
+        raise ImageError(f"{path}: {_reason(error)}") from error
+
+
+def read_photograph(path: Path) -> np.ndarray:
+    """uint8 sRGB pixels (C, H, W) of a user's photograph.
+
+    Turned as its EXIF orientation says, brought from its ICC profile to sRGB (relative colorimetric, black point
+    compensation), transparency laid over white, 16 bits a channel reduced to 8, CMYK and palettes converted; of
+    several frames the first. Raises ImageError with the reason for a file that cannot be decoded whole.
+    """
+    import numpy as np
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            rgb = _to_srgb(_eight_bits(upright), image.info.get("icc_profile"))
+            return np.asarray(rgb).transpose(2, 0, 1)
+    except Exception as error:  # a foreign file can make a decoder raise anything
+        raise ImageError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow can read"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    import numpy as np
+
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no defined white; convert the file to 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;"):
+        gray_HW = np.asarray(image).astype(np.int64)
+        if gray_HW.min() < 0 or gray_HW.max() > 65535:
+            raise ValueError("32-bit pixels have no defined white; convert the file to 8 or 16 bits")
+        return Image.fromarray(((gray_HW + 128) // 257).astype(np.uint8))
+    return image
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode == "RGBA":
+        opaque = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(opaque, image).convert("RGB")
+    if image.mode not in ("RGB", "L", "CMYK"):
+        image = image.convert("RGB")
+    if profile:
+        try:
+            source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if _COLOURS.get(source.profile.xcolor_space.strip()) == image.mode:
+                flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+                intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+                image = (
+                    ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), intent, "RGB", flags=flags)
+                    or image
+                )
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile: what most viewers show is the pixels as they are
+    return image.convert("RGB")

@@ -43,6 +43,19 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Photograph:
+    """One photograph to prepare: a pure function of the plan, as a `Task` is."""
+
+    key: str
+    """Nine digits."""
+    name: str
+    """Its file, relative to the folder of photographs."""
+    height: int
+    width: int
+    """Size in pixels to which it is brought."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conditioning:
     """What the text encoders tell the denoiser about a batch of N images."""
 

@@ -6,9 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
+from skimage import data
 
-from genir.images import decode, encode, estimated_bytes, pixels_sha256
+from genir.errors import ImageError
+from genir.images import decode, encode, estimated_bytes, photograph_size, pixels_sha256, read_photograph
 
 FORMATS = [("png", level) for level in range(10)] + [("webp", level) for level in range(7)]
 
@@ -86,3 +88,120 @@ def test_the_hash_is_of_rows_columns_channels():
 
 def test_the_estimate_of_a_size_is_below_raw_pixels():
     assert estimated_bytes(100, 100, "webp") < estimated_bytes(100, 100, "png") < 3 * 100 * 100
+
+
+@pytest.mark.parametrize("image_format", ["png", "webp"])
+def test_a_photograph_is_not_marked_as_synthetic(image_format):
+    encoded = encode(noise(), image_format, 1, synthetic=False)
+    assert b"trainedAlgorithmicMedia" not in encoded
+    assert np.array_equal(decode(encoded), noise())
+
+
+def cat():
+    return Image.fromarray(data.chelsea())  # 300 x 451
+
+
+def saved(tmp_path, image, name="photo.png", **options):
+    image.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg"])
+def test_a_plain_photograph_is_read_as_it_is(tmp_path, suffix):
+    path = saved(tmp_path, cat(), f"photo.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    pixels_CHW = read_photograph(path)
+    assert photograph_size(path) == pixels_CHW.shape[1:] == (300, 451)
+    gap = np.abs(pixels_CHW.astype(int) - data.chelsea().transpose(2, 0, 1))
+    assert gap.max() == 0 if suffix != "jpg" else gap.mean() < 4
+
+
+@pytest.mark.parametrize(("orientation", "angle"), [(1, 0), (3, 180), (6, 270), (8, 90)])
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg"])
+def test_the_exif_orientation_is_obeyed(tmp_path, suffix, orientation, angle):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = saved(tmp_path, cat(), f"photo.{suffix}", exif=exif, **options)
+    expected = np.asarray(cat().rotate(angle, expand=True)).transpose(2, 0, 1)
+    pixels_CHW = read_photograph(path)
+    assert np.abs(pixels_CHW.astype(int) - expected).mean() < (4 if suffix == "jpg" else 1e-9)
+    assert photograph_size(path) == pixels_CHW.shape[1:]
+
+
+def test_an_icc_profile_is_brought_to_srgb(tmp_path):
+    """sRGB with the primaries of red and green exchanged: red numbers mean green."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    table = profile[:256].replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    path = saved(tmp_path, cat(), icc_profile=table + profile[256:])
+    expected = data.chelsea().transpose(2, 0, 1)[[1, 0, 2]].astype(int)
+    assert np.abs(read_photograph(path) - expected).max() <= 3
+
+
+def test_an_srgb_profile_changes_nothing(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = saved(tmp_path, cat(), icc_profile=profile)
+    assert np.abs(read_photograph(path).astype(int) - data.chelsea().transpose(2, 0, 1)).max() <= 1
+
+
+def test_a_gray_photograph_with_an_srgb_profile_is_left_alone(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = saved(tmp_path, cat().convert("L"), icc_profile=profile)
+    assert np.array_equal(read_photograph(path)[0], np.asarray(cat().convert("L")))
+
+
+def test_a_broken_profile_leaves_the_pixels(tmp_path):
+    path = saved(tmp_path, cat(), icc_profile=b"no profile at all" * 20)
+    assert np.array_equal(read_photograph(path), data.chelsea().transpose(2, 0, 1))
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    image = cat().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    pixels_CHW = read_photograph(saved(tmp_path, image))
+    assert (pixels_CHW[:, 0] == 255).all()  # transparent there
+    assert np.abs(pixels_CHW[:, -1].astype(int) - data.chelsea().transpose(2, 0, 1)[:, -1]).max() <= 1
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    gray_HW = np.asarray(cat().convert("L"))
+    path = saved(tmp_path, Image.fromarray(gray_HW.astype(np.uint16) * 257))
+    assert np.array_equal(read_photograph(path), np.stack([gray_HW] * 3))
+
+
+def test_cmyk_and_palettes_become_rgb(tmp_path):
+    cmyk = read_photograph(saved(tmp_path, cat().convert("CMYK"), "photo.tif"))
+    assert np.abs(cmyk.astype(int) - data.chelsea().transpose(2, 0, 1)).mean() < 2
+    palette = cat().quantize(64)
+    path = saved(tmp_path, palette)
+    assert np.array_equal(read_photograph(path), np.asarray(palette.convert("RGB")).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not an image that Pillow can read"),
+        (b"<html>404</html>", "not an image that Pillow can read"),
+        ("cut", "truncated"),
+        ("float", "floating-point pixels"),
+    ],
+)
+def test_what_cannot_be_decoded_has_a_reason(tmp_path, content, reason):
+    path = tmp_path / "photo.tif"
+    if content == "cut":
+        whole = saved(tmp_path, cat(), "whole.jpg").read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif content == "float":
+        saved(tmp_path, Image.fromarray(np.random.default_rng(0).random((8, 8), np.float32)), "photo.tif")
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ImageError) as caught:
+        read_photograph(path)
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_photograph_has_a_reason(tmp_path):
+    for read in (read_photograph, photograph_size):
+        with pytest.raises(ImageError, match="No such file"):
+            read(tmp_path / "none.jpg")

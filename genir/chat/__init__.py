@@ -1,0 +1,6 @@
+"""Questions about images to a vision-language model.
+
+ask     Question -> checked Answer: batches, retries, cache
+server  an OpenAI-compatible server
+local   an image-text-to-text model of transformers
+"""
