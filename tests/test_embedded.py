@@ -97,4 +97,4 @@ def test_its_tokenizer_alone() -> None:
 def test_the_package_holds_nothing_else() -> None:
     folder = Path(embedded.__file__).parent
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    assert size < 24_000_000
+    assert size < 28_000_000  # the model's 24 MB, the HQ set's 4

@@ -19,6 +19,11 @@ def folder() -> Path:
     return Path(__file__).parent / "model"
 
 
+def hq_folder() -> Path:
+    """The small captioned HQ set (metadata.jsonl and 54 images), in Hugging Face's imagefolder layout."""
+    return Path(__file__).parent / "hq"
+
+
 def autoencoder_class() -> type:
     """The class of the model's autoencoder, imported from the file beside its weights (imports diffusers)."""
     return _module(folder() / "vae" / "patchvae.py").PatchVAE

@@ -4,13 +4,14 @@ None of them trains the text-to-image model: about twenty pictures of free licen
 and weights made of renders alone carry no photographer's licence. They test the autoencoder and serve the
 learner.
 
-A folder of photographs holds one sub-folder a package, named like the package in splits.json without
-registry and version (`dpkg -x` of the Debian package, or a link to the folder that holds `skimage`).
+Those of Python packages are read from the installed package. A folder of photographs holds one sub-folder a
+Debian package, named like the package in splits.json without registry and version (`dpkg -x`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,13 @@ CROP = 128
 CROPS_A_PHOTOGRAPH = 8
 
 
-def path_of(folder: Path, row: dict) -> Path:
+def path_of(folder: Path | None, row: dict) -> Path:
     """Where a photograph lies; raises ValueError where the file is not the one that was read and licensed."""
-    path = folder / row["package"].split(":")[1].split(" ")[0] / row["file"]
+    registry, package = row["package"].split(" ")[0].split(":")
+    if registry == "pypi":
+        path = Path(distribution(package).locate_file(row["file"]))
+    else:
+        path = folder / package / row["file"]
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != row["sha256"]:
         raise ValueError(
@@ -35,13 +40,13 @@ def path_of(folder: Path, row: dict) -> Path:
     return path
 
 
-def crops_of(folder: Path, splits: tuple[str, ...]) -> np.ndarray:
+def crops_of(folder: Path | None, splits: tuple[str, ...]) -> np.ndarray:
     """Crops (N, 128, 128, 3) uint8 of the splits' photographs, each scaled to a short side of 512 pixels
-    first.
+    first; without a folder, of those in Python packages only.
     """
     out = []
     for k, row in enumerate(SPLITS["photographs"]):
-        if row["split"] not in splits:
+        if row["split"] not in splits or (folder is None and not row["package"].startswith("pypi:")):
             continue
         rng = np.random.default_rng((9, k))
         image = Image.open(path_of(folder, row)).convert("RGB")
