@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,27 +85,23 @@ def quality_gate(bounds: Bounds) -> Gate:
     return Gate(columns, score, _bounded("quality", bounds), {name: weights_sha256(name) for name in models})
 
 
-def judge(
-    batches: Iterable[list[Sample]], gates: Sequence[Gate], score_only: bool, device: torch.device
-) -> Iterator[list[Sample]]:
-    """Score every sample with every gate and give each its verdict; failed samples become error rows.
+def judge(samples: list[Sample], gates: Sequence[Gate], score_only: bool, device: torch.device) -> None:
+    """Score every sample of a batch with every gate and give it its verdict; failed samples become error rows.
 
     Args:
-        batches: samples of one size a batch.
+        samples: of one size.
         gates: asked in this order; the first failing check is the reason.
         score_only: keep everything that has pixels.
         device: where the images are put for the gates.
     """
-    for samples in batches:
-        alive = [sample for sample in samples if sample.pixels_CHW is not None]
-        if alive:
-            pixels = np.stack([sample.pixels_CHW for sample in alive if sample.pixels_CHW is not None])
-            images_NCHW = torch.from_numpy(pixels).to(device)
-            for gate in gates:
-                _score(gate, alive, images_NCHW)
-        for sample in samples:
-            sample.verdict = _verdict(sample, gates, score_only)
-        yield samples
+    alive = [sample for sample in samples if sample.pixels_CHW is not None]
+    if alive:
+        pixels = np.stack([sample.pixels_CHW for sample in alive if sample.pixels_CHW is not None])
+        images_NCHW = torch.from_numpy(pixels).to(device)
+        for gate in gates:
+            _score(gate, alive, images_NCHW)
+    for sample in samples:
+        sample.verdict = _verdict(sample, gates, score_only)
 
 
 def _score(gate: Gate, samples: Sequence[Sample], images_NCHW: Tensor) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor
 
 Score = float | int | bool | None
@@ -64,6 +65,21 @@ class Conditioning:
     """Only families with a pooled text vector (SDXL) have one."""
     truncated: tuple[bool, ...]
     """For each image: did the text encoder cut the prompt?"""
+
+    def rows(self, part: slice) -> Conditioning:
+        """The conditioning of some of the images."""
+        pooled_NP = None if self.pooled_NP is None else self.pooled_NP[part]
+        return Conditioning(self.embeds_NLD[part], pooled_NP, self.truncated[part])
+
+    def repeated(self, count: int) -> Conditioning:
+        """The conditioning of one image as that of `count` equal ones."""
+        pooled_NP = None if self.pooled_NP is None else self.pooled_NP.expand(count, -1)
+        return Conditioning(self.embeds_NLD.expand(count, -1, -1), pooled_NP, self.truncated * count)
+
+    def to(self, device: torch.device | str) -> Conditioning:
+        """The same on another device."""
+        pooled_NP = None if self.pooled_NP is None else self.pooled_NP.to(device)
+        return Conditioning(self.embeds_NLD.to(device), pooled_NP, self.truncated)
 
 
 @dataclass(frozen=True, slots=True)

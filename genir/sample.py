@@ -1,16 +1,17 @@
-"""Tasks -> samples: encode the prompts of a batch, denoise, decode; what fails becomes a sample without pixels."""
+"""Tasks -> samples: encode the prompts of a shard, denoise and decode batch by batch; what fails has no pixels."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from genir.errors import GenirError, ModelError, Stopped
-from genir.records import Prompt, Sample, Task
+from genir.records import Conditioning, Prompt, Sample, Task
 
 if TYPE_CHECKING:
     from genir.backbone.guidance import Guidance
@@ -29,21 +30,24 @@ class Settings:
     micro: Micro
     negative: str
     """Negative prompt where no dual prompt is applied."""
+    offload_text_encoders: bool = False
+    """Text encoders leave the device while the images of a shard are denoised."""
 
 
 def sample(
-    batches: Iterable[list[Task]],
+    batches: Sequence[list[Task]],
     backbone: Backbone,
     settings: Settings,
     should_stop: Callable[[], bool],
 ) -> Iterator[list[Sample]]:
     """Yield the samples of each batch in the order of its tasks.
 
-    A batch that runs out of memory is split, and its samples say so in `batch_executed`; so is a batch in which
-    something else fails, until the failing tasks are alone.
+    All prompts are encoded first, batch by batch: the encoders see the same batches on every launch. A batch that
+    runs out of memory is split, and its samples say so in `batch_executed`; so is a batch in which something else
+    fails, until the failing tasks are alone.
 
     Args:
-        batches: tasks of one size a batch.
+        batches: tasks of one size a batch: what is left of one shard.
         backbone: the model, with its dual prompt applied.
         settings: steps, guidance and micro-conditioning.
         should_stop: asked before every denoising step.
@@ -53,69 +57,109 @@ def sample(
         ModelError: a task failed, and so did an image without a prompt: the fault lies with the device or the model,
             and nothing of the batch is recorded.
     """
-    for tasks in batches:
-        samples = _make(tasks, tasks, backbone, settings, should_stop)
+    maker = _Maker(backbone, settings, should_stop)
+    encoded = [maker.try_encode(tasks) for tasks in batches]
+    if settings.offload_text_encoders:
+        backbone.text.offload()
+    for tasks, sides in zip(batches, encoded, strict=True):
+        samples = maker.make(tasks, sides, len(tasks))
         if samples[-1].error:  # a later success would have cleared the device of suspicion
-            _check_model(samples[-1], backbone, settings, should_stop)
+            maker.check_model(samples[-1])
         yield samples
 
 
-def _check_model(failed: Sample, backbone: Backbone, settings: Settings, should_stop: Callable[[], bool]) -> None:
-    """Make an image of that size without a prompt: a model that cannot is no task's fault."""
-    log.info("trying an image without a prompt, to see whether the device is at fault")
-    probe = [Task(failed.task.key, Prompt(""), 0, failed.task.height, failed.task.width)]
-    made = _make(probe, probe, backbone, settings, should_stop)[0]
-    if made.error:
-        raise ModelError(
-            f"task {failed.task.key} failed with {failed.error}, an image without a prompt with {made.error}; the "
-            "device or the model is at fault, not the prompt: mend it and run the same command again"
+class _Sides(NamedTuple):
+    """What the denoiser is told about N images."""
+
+    positive: Conditioning
+    """N rows on the CPU: those of a whole shard are kept."""
+    negative: Conditioning
+    """One row, the same for every image."""
+    empty: Conditioning
+    """One row."""
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the batches of one shard."""
+
+    backbone: Backbone
+    settings: Settings
+    should_stop: Callable[[], bool]
+
+    def try_encode(self, tasks: list[Task]) -> _Sides | None:
+        """None where it fails: `make` finds the task at fault."""
+        if self.should_stop():
+            raise Stopped("asked to stop before the first denoising step")
+        try:
+            return self._encode(tasks)
+        except (GenirError, torch.AcceleratorError):
+            raise
+        except Exception:  # noqa: BLE001 - seen again, and told, when the batch is made
+            return None
+
+    def make(self, tasks: list[Task], sides: _Sides | None, planned: int) -> list[Sample]:
+        """Make `tasks`, all or a part of a planned batch."""
+        try:
+            samples = self._denoise(tasks, sides or self._encode(tasks))
+            if len(tasks) < planned:
+                for made in samples:
+                    made.batch_executed = len(tasks)
+            return samples
+        except (GenirError, Stopped, torch.AcceleratorError):
+            raise  # a device that faults stays broken: nothing it says about a task can be trusted
+        except Exception as error:  # noqa: BLE001 - whatever a task can provoke becomes its row, with its class and text
+            message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        # outside of the handler: there, the error's traceback would keep the tensors of the failed batch in memory
+        if len(tasks) == 1:
+            log.warning("task %s failed: %s", tasks[0].key, message)
+            return [Sample(tasks[0], None, error=message)]
+        log.warning("a batch of %d failed, trying halves: %s", len(tasks), message)
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()
+        half = len(tasks) // 2
+        made = []
+        for part in (slice(0, half), slice(half, len(tasks))):
+            of_part = sides and sides._replace(positive=sides.positive.rows(part))
+            made += self.make(tasks[part], of_part, planned)
+        return made
+
+    def check_model(self, failed: Sample) -> None:
+        """Make an image of that size without a prompt: a model that cannot is no task's fault."""
+        log.info("trying an image without a prompt, to see whether the device is at fault")
+        probe = Task(failed.task.key, Prompt(""), 0, failed.task.height, failed.task.width)
+        made = self.make([probe], None, 1)[0]
+        if made.error:
+            raise ModelError(
+                f"task {failed.task.key} failed with {failed.error}, an image without a prompt with {made.error}; the "
+                "device or the model is at fault, not the prompt: mend it and run the same command again"
+            )
+
+    @cached_property
+    def _shared(self) -> tuple[Conditioning, Conditioning]:
+        """Negative and empty side of one image."""
+        return self.backbone.encode_negative(self.settings.negative, 1), self.backbone.encode_empty(1)
+
+    def _encode(self, tasks: list[Task]) -> _Sides:
+        positive = self.backbone.encode_positive([task.prompt.text for task in tasks])
+        return _Sides(positive.to("cpu"), *self._shared)
+
+    def _denoise(self, tasks: list[Task], sides: _Sides) -> list[Sample]:
+        settings, count = self.settings, len(tasks)
+        pixels_NCHW, nonfinite = self.backbone.generate(
+            sides.positive.to(self.backbone.device),
+            sides.negative.repeated(count),
+            empty=sides.empty.repeated(count),
+            size_HW=(tasks[0].height, tasks[0].width),
+            seeds=[task.seed for task in tasks],
+            steps=settings.steps,
+            guidance=settings.guidance,
+            micro=settings.micro,
+            should_stop=self.should_stop,
         )
-
-
-def _make(
-    tasks: list[Task], batch: list[Task], backbone: Backbone, settings: Settings, should_stop: Callable[[], bool]
-) -> list[Sample]:
-    """Make `tasks`, a part of the planned `batch`."""
-    try:
-        samples = _denoise(tasks, backbone, settings, should_stop)
-        if len(tasks) < len(batch):
-            for made in samples:
-                made.batch_executed = len(tasks)
-        return samples
-    except (GenirError, Stopped, torch.AcceleratorError):
-        raise  # a device that faults stays broken: nothing it says about a task can be trusted
-    except Exception as error:  # noqa: BLE001 - whatever a task can provoke becomes its row, with its class and text
-        message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    # outside of the handler: there, the error's traceback would keep the tensors of the failed batch in memory
-    if len(tasks) == 1:
-        log.warning("task %s failed: %s", tasks[0].key, message)
-        return [Sample(tasks[0], None, error=message)]
-    log.warning("a batch of %d failed, trying halves: %s", len(tasks), message)
-    if torch.accelerator.is_available():
-        torch.accelerator.empty_cache()
-    half = len(tasks) // 2
-    parts = (tasks[:half], tasks[half:])
-    return [made for part in parts for made in _make(part, batch, backbone, settings, should_stop)]
-
-
-def _denoise(
-    tasks: list[Task], backbone: Backbone, settings: Settings, should_stop: Callable[[], bool]
-) -> list[Sample]:
-    positive = backbone.encode_positive([task.prompt.text for task in tasks])
-    pixels_NCHW, nonfinite = backbone.generate(
-        positive,
-        backbone.encode_negative(settings.negative, len(tasks)),
-        empty=backbone.encode_empty(len(tasks)),
-        size_HW=(tasks[0].height, tasks[0].width),
-        seeds=[task.seed for task in tasks],
-        steps=settings.steps,
-        guidance=settings.guidance,
-        micro=settings.micro,
-        should_stop=should_stop,
-    )
-    return [
-        Sample(task, pixels_CHW, nonfinite=bad, truncated=truncated)
-        for task, pixels_CHW, bad, truncated in zip(
-            tasks, pixels_NCHW.numpy(), nonfinite, positive.truncated, strict=True
-        )
-    ]
+        return [
+            Sample(task, pixels_CHW, nonfinite=bad, truncated=truncated)
+            for task, pixels_CHW, bad, truncated in zip(
+                tasks, pixels_NCHW.numpy(), nonfinite, sides.positive.truncated, strict=True
+            )
+        ]

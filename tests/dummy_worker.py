@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from genir.errors import GenirError
 from genir.plan import Plan
 from genir.records import Prompt, Sample, Verdict
 from genir.runs.claims import Claims
-from genir.runs.drive import Guard, drive
+from genir.runs.drive import Guard, Stage, drive
 from genir.runs.progress import Progress, worker_name
 from genir.runs.run import open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
@@ -43,6 +44,7 @@ class CrashingOs:
 
     def __init__(self, crash_at, crash_when):
         self.changes, self.crash_at, self.crash_when = [], crash_at, crash_when
+        self.lock = threading.Lock()
 
     def __getattr__(self, name):
         real = getattr(os, name)
@@ -50,8 +52,9 @@ class CrashingOs:
             return real
 
         def counted(*args, **kwargs):
-            self.changes.append(name)
-            here = len(self.changes)
+            with self.lock:  # two threads change the disk: the one that saves, and the one that claims
+                self.changes.append(name)
+                here = len(self.changes)
             if here == self.crash_at and self.crash_when == "before":
                 os._exit(9)
             if here == self.crash_at and self.crash_when == "torn" and name == "write":
@@ -95,17 +98,19 @@ def work(root, options):
     worker = ranks.worker()
     made = []
 
-    def stage(shard, batches):
+    def make(batches):
         for tasks in batches:
             time.sleep(options.get("sleep", 0))
             if options.get("mark"):  # say that a batch began, so that a test can count work done twice
                 with Path(options["mark"]).open("a") as file:
                     file.write(f"{tasks[0].key}\n")
             samples = [Sample(task, picture(task), scores={"score": task.seed / 7}) for task in tasks]
-            for sample in samples:
-                sample.verdict = verdict(sample.task, reject)
             made.append(tasks[0].key)
             yield samples
+
+    def judge(samples):
+        for sample in samples:
+            sample.verdict = verdict(sample.task, reject)
 
     try:
         run = open_run(root, plan, {**BASE_COLUMNS, "score": "float"}, meaning, {}, {}, worker)
@@ -114,7 +119,7 @@ def work(root, options):
         packing = Packing("png", 1, {"model": "dummy"}, rejects)
         beat = Progress(run, worker_name(), plan.n_tasks) if options.get("stats") else contextlib.nullcontext()
         with beat as progress:
-            drive(claims, stage, packing, Guard(0.0, 1), stop, progress or (lambda tally: None))
+            drive(claims, Stage(make, judge), packing, Guard(0.0, 1), stop, progress or (lambda tally: None))
     except GenirError as error:
         return 2, {"error": str(error), "changes": shim.changes}
     code = worker.stopped_exit_code if stop() and claims.left else 0

@@ -3,6 +3,8 @@
 import gc
 import logging
 import weakref
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -22,10 +24,18 @@ class FakeBackbone:
 
     def __init__(self, largest=99):
         self.largest, self.calls, self.asked = largest, [], {}
+        self.texts, self.encoded = [], []
+
+    device = torch.device("cpu")
 
     def encode_positive(self, texts):
-        self.texts = texts
-        return self._encoded(len(texts), tuple(len(text) > 20 for text in texts))
+        self.encoded.append(list(texts))
+        if "unreadable" in texts:
+            raise KeyError("no such token")
+        first = len(self.texts)
+        self.texts += texts
+        numbers = torch.arange(first, len(self.texts), dtype=torch.float64)
+        return Conditioning(numbers[:, None, None], None, tuple(len(text) > 20 for text in texts))
 
     def encode_negative(self, text, count):
         assert text == "blurry"
@@ -36,13 +46,14 @@ class FakeBackbone:
 
     def generate(self, positive, negative, *, empty, size_HW, seeds, **settings):
         assert {len(part.truncated) for part in (positive, negative, empty)} == {len(seeds)}
-        self.calls.append(list(zip(self.texts, seeds, strict=True)))
+        texts = [self.texts[int(number)] for number in positive.embeds_NLD.flatten()]
+        self.calls.append(list(zip(texts, seeds, strict=True)))
         self.asked = settings
         if settings["should_stop"]():
             raise Stopped
         if len(seeds) > self.largest:
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 GiB")
-        for text in self.texts:
+        for text in texts:
             if text in ERRORS:
                 raise ERRORS[text]
         pixels_NCHW = torch.stack([torch.full((3, *size_HW), seed % 256, dtype=torch.uint8) for seed in seeds])
@@ -231,14 +242,42 @@ def test_a_stop_gives_up_the_batch_in_flight_only():
     assert [one.task.prompt.text for samples in made for one in samples] == list("abcd")
 
 
-def test_batches_are_taken_one_at_a_time():
-    taken = []
+def test_prompts_are_encoded_once_before_the_first_image_in_the_planned_batches():
+    backbone = FakeBackbone(largest=1)  # every batch is split, and not encoded again
+    next(sample(batched("abcde", 2), backbone, SETTINGS, lambda: False))
+    assert backbone.encoded == [["a", "b"], ["c", "d"], ["e"]]
 
-    def lazy():
-        for batch in batched("abcdef", 2):
-            taken.append(batch)
-            yield batch
 
-    samples = sample(lazy(), FakeBackbone(), SETTINGS, lambda: False)
-    next(samples)
-    assert len(taken) == 1
+def test_a_prompt_that_cannot_be_encoded_is_one_row():
+    (first, second) = run(batched(["a", "b", "c", "unreadable"], 2))
+    assert [one.error for one in first] == ["", ""]
+    assert [one.error for one in second] == ["", "KeyError: 'no such token'"]
+    assert [one.batch_executed for one in first + second] == [None, None, 1, None]
+
+
+def test_text_encoders_leave_the_device_after_the_prompts_and_before_the_images():
+    events = []
+
+    class Watched(FakeBackbone):
+        @property
+        def text(self):
+            return SimpleNamespace(offload=lambda: events.append("offload"))
+
+        def encode_positive(self, texts):
+            events.append("encode")
+            return super().encode_positive(texts)
+
+        def generate(self, *arguments, **options):
+            events.append("generate")
+            return super().generate(*arguments, **options)
+
+    settings = replace(SETTINGS, offload_text_encoders=True)
+    list(sample(batched("abc", 2), Watched(), settings, lambda: False))
+    assert events == ["encode", "encode", "offload", "generate", "generate"]
+
+
+def test_a_stop_is_heard_between_prompts():
+    backbone = FakeBackbone()
+    with pytest.raises(Stopped):
+        next(sample(batched("abcdef", 2), backbone, SETTINGS, lambda: len(backbone.encoded) == 1))
+    assert backbone.encoded == [["a", "b"]]

@@ -121,7 +121,7 @@ class Backbone:
         """
         if self.text.dual is None and not text:
             return self.encode_empty(count)
-        return _repeated(self.text.encode([text], "negative"), count)
+        return self.text.encode([text], "negative").repeated(count)
 
     def encode_empty(self, count: int) -> Conditioning:
         """The plain unconditional side for `count` images, as the pipelines have it without a negative
@@ -130,7 +130,7 @@ class Backbone:
         one = self.text.encode([""], None)
         if self.zero_empty and one.pooled_NP is not None:
             one = Conditioning(torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated)
-        return _repeated(one, count)
+        return one.repeated(count)
 
     @torch.no_grad()
     def generate(
@@ -283,8 +283,3 @@ class Backbone:
             if count > encoder.tokenizer.length - 2:
                 positions = encoder.tokenizer.length
                 raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")
-
-
-def _repeated(one: Conditioning, count: int) -> Conditioning:
-    pooled_NP = None if one.pooled_NP is None else one.pooled_NP.expand(count, -1)
-    return Conditioning(one.embeds_NLD.expand(count, -1, -1), pooled_NP, one.truncated * count)

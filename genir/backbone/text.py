@@ -115,6 +115,17 @@ class TextEncoders:
 
     def __post_init__(self) -> None:
         self._output: dict[Side, dict[str, nn.Parameter]] = {"positive": {}, "negative": {}}
+        self._home: torch.device | None = None
+
+    def offload(self) -> None:
+        """Move the encoders to the CPU, until the next `encode`, which computes where it always did."""
+        self._home = self._home or self.encoders[0].model.device
+        self._move(torch.device("cpu"))
+
+    def _move(self, device: torch.device) -> None:
+        for encoder in self.encoders:
+            model: Any = encoder.model
+            model.to(device)
 
     def apply(self, dual: DualPrompt | None) -> None:
         """Install a checked pair of this model's widths; None removes the one in use."""
@@ -146,6 +157,8 @@ class TextEncoders:
         In output mode the last M positions give way to the learned vectors and the captions are cut to leave
         room.
         """
+        if self._home is not None:
+            self._move(self._home)
         states, pooled_NP = [], None
         cut = [False] * len(texts)
         for encoder in self.encoders:

@@ -206,6 +206,9 @@ class Generate(Strict):
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()
     guard: Guard = Guard()
+    offload_text_encoders: bool = Field(
+        default=False, description="text encoders wait in main memory while the images of a shard are denoised"
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda (of the local rank), cuda:1, mps, ...")
 
     @field_validator("run")
@@ -217,5 +220,5 @@ class Generate(Strict):
 
     def meaning(self) -> dict[str, Any]:
         """What makes two runs the same run; all else may change between launches of one run."""
-        growth = {"run", "limit", "target", "keep_rejects", "guard", "device"}
+        growth = {"run", "limit", "target", "keep_rejects", "guard", "offload_text_encoders", "device"}
         return self.model_dump(mode="json", exclude=growth)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genir.errors import PlanError, Stopped
 from genir.runs.saver import Packing, Saver
+from genir.runs.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,32 +16,15 @@ if TYPE_CHECKING:
     from genir.records import Sample, Task
     from genir.runs.claims import Claims
 
-    Stage = Callable[[int, list[list[Task]]], Iterator[list[Sample]]]
-    """(shard number, batches of tasks) -> judged batches in the same order."""
 
+@dataclass(frozen=True)
+class Stage:
+    """What is done with the tasks of a shard: one part keeps the device busy, the other goes on beside it."""
 
-@dataclass
-class Tally:
-    """What this worker did in this launch; seconds exclude start-up."""
-
-    judged: int = 0
-    kept: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    """From the first claim on: start-up excluded."""
-    cpu_seconds: float = 0.0
-    """Processor time of this process in these seconds, all threads."""
-    waiting: float = 0.0
-    """Of these: the stage stood still because encoding and writing were behind."""
-
-    def add(self, samples: list[Sample]) -> None:
-        """Count one judged batch."""
-        for sample in samples:
-            assert sample.verdict is not None
-            self.judged += 1
-            self.kept += sample.verdict.verdict == "kept"
-            if sample.verdict.reason:
-                self.reasons[sample.verdict.reason] += 1
+    make: Callable[[list[list[Task]]], Iterator[list[Sample]]]
+    """Batches of tasks -> their samples, in the same order; on the main thread; may raise Stopped."""
+    judge: Callable[[list[Sample]], None]
+    """Gives the samples of a batch their scores and verdicts; on the saver's thread."""
 
 
 @dataclass(frozen=True)
@@ -74,41 +56,40 @@ def drive(
 ) -> Tally:
     """Run `stage` over every shard that can be claimed, until there is none, the target is met or a stop is asked.
 
-    All that was judged is on the disk when this returns or raises.
+    While a batch is made, the one before is judged, encoded and written, and a finished shard is published while the
+    next one has begun. All that was made is on the disk when this returns or raises.
 
     Args:
         claims: the shards.
-        stage: (shard number, batches of tasks) -> judged batches, in the same order; may raise Stopped.
+        stage: what is done with their tasks.
         packing: how samples become files.
         guard: when to give the run up.
         should_stop: asked between batches.
-        progress: told after every batch.
+        progress: told after every batch, and at the end.
 
     Raises:
         PlanError: the guard found that almost nothing is kept.
         ShardError: the disk cannot be written.
     """
     tally = Tally()
-    begin, cpu_begin = time.monotonic(), time.process_time()
-    for claimed in claims:
-        with claimed.writer:
+    with Saver(stage.judge, packing, tally) as saver:
+        for claimed in claims:
             left = len(claimed.batches)
-            with Saver(claimed.writer, packing) as saver, contextlib.suppress(Stopped):
-                for samples in stage(claimed.shard, claimed.batches):
-                    before = time.monotonic()
-                    saver.add(samples)
-                    tally.add(samples)
-                    tally.waiting += time.monotonic() - before
-                    tally.seconds = time.monotonic() - begin
-                    tally.cpu_seconds = time.process_time() - cpu_begin
-                    left -= 1
-                    progress(tally)
-                    guard.check(tally)
-                    if should_stop() or claims.target_reached():
-                        break
-            if left == 0:
-                before = time.monotonic()
-                claimed.writer.finish(claimed.covered)
-                tally.waiting += time.monotonic() - before
-                tally.seconds = time.monotonic() - begin
+            try:
+                with contextlib.suppress(Stopped):
+                    for samples in tally.timed_making(stage.make(claimed.batches)):
+                        with tally.timed_waiting():
+                            saver.add(claimed.writer, samples)
+                        left -= 1
+                        progress(tally)
+                        guard.check(tally)
+                        if should_stop() or claims.target_reached():
+                            break
+            finally:
+                with tally.timed_waiting():
+                    saver.end(claimed.writer, claimed.covered if left == 0 else None)
+        with tally.timed_tail():
+            saver.drain()
+    progress(tally)
+    guard.check(tally)
     return tally

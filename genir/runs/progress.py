@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from genir import storage
-from genir.runs.drive import Tally
+from genir.runs.tally import Tally
 
 if TYPE_CHECKING:
     from genir.runs.run import Run
@@ -73,7 +73,7 @@ class Progress:
         if self._bar is not None:
             self._bar.update(tally.judged - self._bar.n)
             self._bar.set_postfix_str(f"{tally.kept} kept", refresh=False)
-        elif now - self._shown >= LINE_EVERY:
+        elif tally.judged and now - self._shown >= LINE_EVERY:
             self._shown = now
             rate = tally.judged / tally.seconds
             left = f"{max(0, self._total - tally.judged) / rate / 60:.0f} min left"
@@ -96,7 +96,9 @@ class Progress:
             "reasons": dict(tally.reasons),
             "seconds": round(tally.seconds, 3),
             "cpu_seconds": round(tally.cpu_seconds, 3),
+            "making": round(tally.making, 3),
             "waiting": round(tally.waiting, 3),
+            "tail": round(tally.tail, 3),
         }
         with storage.explained(self._file):
             storage.write(self._file, (json.dumps(facts, indent=1) + "\n").encode())

@@ -1,20 +1,26 @@
-"""Encode and write finished batches on another thread, behind a bounded queue."""
+"""Judge, encode and write finished batches on another thread, behind a bounded queue."""
 
 from __future__ import annotations
 
 import json
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genir import images, storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from genir.records import Columns, Sample, Score
+    from genir.runs.tally import Tally
     from genir.shards.writer import ShardWriter
+
+ENCODERS = 4  # threads that encode the images of a batch
 
 # The columns every table has, in this order; the gates' scores follow.
 BASE_COLUMNS: Columns = {
@@ -71,14 +77,22 @@ def row(sample: Sample) -> dict[str, Score | str]:
 
 
 class Saver:
-    """Feeds a ShardWriter from a thread of its own; leaving the `with` block waits until all is written."""
+    """Saves batches on a thread of its own, in order; leaving the `with` block waits until all is written."""
 
-    def __init__(self, writer: ShardWriter, packing: Packing) -> None:
-        self._writer, self._packing = writer, packing
-        # one batch waits while one is written: more would only add to what a kill loses
-        self._queue: queue.Queue[list[Sample] | None] = queue.Queue(maxsize=1)
+    def __init__(self, judge: Callable[[list[Sample]], None], packing: Packing, tally: Tally) -> None:
+        """Begin with nothing.
+
+        Args:
+            judge: gives the samples of a batch their verdicts.
+            packing: how samples become files.
+            tally: counts every batch that is on the disk.
+        """
+        self._judge, self._packing, self._tally = judge, packing, tally
+        # one batch waits while one is saved: more would only add to what a kill loses
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
+        self._encoders = ThreadPoolExecutor(ENCODERS, "encoder")
 
     def __enter__(self) -> Saver:
         self._thread.start()
@@ -87,40 +101,66 @@ class Saver:
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._queue.put(None)
         self._thread.join()
+        self._encoders.shutdown()
         if kind is None:
             self._raise()
 
-    def add(self, samples: list[Sample]) -> None:
-        """Queue one whole batch; blocks while the queue is full.
+    def add(self, writer: ShardWriter, samples: list[Sample]) -> None:
+        """Queue one whole batch of a shard; blocks while the queue is full.
 
         Raises:
             ShardError: an earlier batch could not be written.
         """
         self._raise()
-        self._queue.put(samples)
+        self._queue.put(partial(self._save, writer, samples))
+
+    def end(self, writer: ShardWriter, covered: int | None) -> None:
+        """Queue the end of a shard: it is published (`covered` as `ShardWriter.finish` has it) or, with None, left
+        to be continued; either way its claim is freed.
+        """
+        self._queue.put(partial(self._end, writer, covered))
+
+    def drain(self) -> None:
+        """Wait until all that was queued is on the disk, or has failed."""
+        self._queue.join()
 
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
 
     def _work(self) -> None:
-        while (samples := self._queue.get()) is not None:
-            if self._error is not None:
-                continue  # keep the queue moving until the main thread sees the error
+        while (job := self._queue.get()) is not None:
             try:
-                self._save(samples)
+                job()
             except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
-                self._error = error
+                self._error = self._error or error
+            finally:
+                self._queue.task_done()
 
-    def _save(self, samples: list[Sample]) -> None:
-        rows = [row(sample) for sample in samples]
-        members: dict[str, bytes] = {}
-        for sample, facts in zip(samples, rows, strict=True):
-            if facts["verdict"] == "kept":
-                members |= self._members(sample, facts)
-            elif self._stores_reject(facts):
-                self._store_reject(sample)
-        self._writer.add(rows, members)
+    def _save(self, writer: ShardWriter, samples: list[Sample]) -> None:
+        if self._error is not None:
+            return  # nothing may follow what failed; the main thread will see the error
+        self._judge(samples)
+        rows, members = [], {}
+        for facts, files in self._encoders.map(partial(self._pack, writer.files.name), samples):
+            rows.append(facts)
+            members |= files
+        writer.add(rows, members)
+        self._tally.add(samples)
+
+    def _end(self, writer: ShardWriter, covered: int | None) -> None:
+        with writer:
+            if covered is not None and self._error is None:
+                writer.finish(covered)
+
+    def _pack(self, shard: str, sample: Sample) -> tuple[dict[str, Score | str], dict[str, bytes]]:
+        """Row and tar members of one judged sample; on a thread of its own, encoding does not hold Python's lock."""
+        facts = row(sample)
+        if facts["verdict"] == "kept":
+            return facts, self._members(sample, facts)
+        if self._stores_reject(facts):
+            self._store_reject(shard, sample)
+        return facts, {}
 
     def _members(self, sample: Sample, facts: dict[str, Any]) -> dict[str, bytes]:
         assert sample.pixels_CHW is not None
@@ -135,11 +175,11 @@ class Saver:
     def _stores_reject(self, facts: dict[str, Any]) -> bool:
         return facts["verdict"] == "rejected" and not str(facts["reason"]).startswith("face")
 
-    def _store_reject(self, sample: Sample) -> None:
+    def _store_reject(self, shard: str, sample: Sample) -> None:
         packing = self._packing
         if packing.rejects is None or sample.pixels_CHW is None:
             return
-        folder = packing.rejects / self._writer.files.name
+        folder = packing.rejects / shard
         with storage.explained(folder):
             packing.rejects.mkdir(mode=0o700, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)

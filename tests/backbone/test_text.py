@@ -225,3 +225,28 @@ def test_equal_hashes_allow_another_id(sd: Backbone) -> None:
     sd.apply(replace(tokens_pair(sd), model_id="elsewhere", model_hash="a" * 64), model_hash="a" * 64)
     assert sd.text.dual is not None
     sd.apply(None)
+
+
+def test_offloaded_encoders_compute_where_they_always_did(sd_folder, monkeypatch):
+    backbone = load(str(sd_folder), device="cpu")
+    backbone.apply(tokens_pair(backbone))
+    before, places = backbone.encode_positive([LONG, "a cat"]), []
+    (encoder,) = backbone.text.encoders
+    home = torch.device("cpu", 0)  # the same place by another name, so that going and coming can be told apart
+    monkeypatch.setattr(type(encoder.model), "device", home)
+    monkeypatch.setattr(encoder.model, "to", places.append)
+    backbone.text.offload()
+    backbone.text.offload()
+    after = backbone.encode_positive([LONG, "a cat"])
+    assert [str(place) for place in places] == ["cpu", "cpu", "cpu:0"]
+    assert_same(before, after)
+
+
+@pytest.mark.gpu
+def test_offloaded_encoders_free_the_device_and_give_the_same_bytes(sd_folder):
+    backbone = load(str(sd_folder), device="cuda")
+    before = backbone.encode_positive([LONG, "a cat"])
+    backbone.text.offload()
+    assert backbone.text.encoders[0].model.device.type == "cpu"
+    assert_same(before, backbone.encode_positive([LONG, "a cat"]))
+    assert backbone.text.encoders[0].model.device.type == "cuda"

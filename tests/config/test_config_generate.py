@@ -11,7 +11,7 @@ from genir.config.generate import Gates, Generate
 from genir.config.shared import Lora, Model, Scheduler
 from genir.errors import ConfigError
 
-GROWTH = {"run", "limit", "target", "device", "guard", "keep_rejects"}
+GROWTH = {"run", "limit", "target", "device", "guard", "keep_rejects", "offload_text_encoders"}
 
 # A second value for every field of the configuration, in the form in which it is dumped.
 OTHERS: dict[str, Any] = {
@@ -67,6 +67,7 @@ OTHERS: dict[str, Any] = {
     "image.level": 2,
     "guard.min_keep": 0.0,
     "guard.after": 100,
+    "offload_text_encoders": True,
     "device": "cpu",
 }
 CANNOT_CHANGE = {"keep_rejects.face"}  # has one value only

@@ -139,9 +139,17 @@ def test_three_workers_killed_and_resumed_give_the_same_bytes(alone, tmp_path):
 
 def test_growth_in_this_process_gives_the_same_bytes(alone, tmp_path):
     run = tmp_path / "run"
-    for limit in (1, 7, 12):
-        assert generate(config(run, f"limit={limit}")) == 0
+    for limit, offload in ((1, "true"), (7, "false"), (12, "true")):
+        assert generate(config(run, f"limit={limit}", f"offload_text_encoders={offload}")) == 0
     assert published(run) == published(alone)
+
+
+def test_a_worker_s_statistics_say_how_busy_the_model_was(alone):
+    (facts,) = [json.loads(path.read_bytes()) for path in (alone / "stats").iterdir()]
+    assert facts["judged"] == 12
+    assert 0 < facts["making"] < facts["making"] + facts["waiting"] + facts["tail"] <= facts["seconds"]
+    (log,) = [path.read_text() for path in (alone / "logs").iterdir()]
+    assert f"the model worked {100 * facts['making'] / facts['seconds']:.1f} % of" in log
 
 
 def test_the_preview_goes_on_after_a_resume(alone, tmp_path):
@@ -278,7 +286,7 @@ def test_without_a_size_the_model_s_own_is_taken(tmp_path):
 
 def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
     from genir.gate import Gate, judge
-    from genir.jobs.generate.launch import tile
+    from genir.jobs.generate.preview import tile
 
     def score(images_NCHW):
         if images_NCHW.any():
@@ -287,6 +295,6 @@ def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
 
     made = Sample(Task("000000000", Prompt("a person"), 0, 64, 64), np.full((3, 64, 64), 90, np.uint8))
     gate = Gate({"face_count": "int"}, score, lambda scores: "")
-    ((judged,),) = judge([[made]], [gate], False, torch.device("cpu"))
-    assert judged.verdict.verdict == "error"
-    assert tile(judged).pixels_CHW is None
+    judge([made], [gate], False, torch.device("cpu"))
+    assert made.verdict.verdict == "error"
+    assert tile(made).pixels_CHW is None

@@ -9,10 +9,11 @@ from genir import ranks
 from genir.errors import PlanError
 from genir.jobs.generate.launch import Launch
 from genir.runs.claims import Claims
-from genir.runs.drive import Tally, drive
+from genir.runs.drive import drive
 from genir.runs.progress import Progress, log_to_file, worker_name
 from genir.runs.run import is_planned, set_goal
 from genir.runs.summary import describe, summarise
+from genir.runs.tally import Tally
 
 if TYPE_CHECKING:
     from genir.config.generate import Generate
@@ -57,11 +58,15 @@ def _tell(tally: Tally) -> None:
         if tally.kept < 0.1 * tally.judged:
             log.warning("almost nothing was kept: look at preview.png and at the reasons below")
         log.info(
-            "this worker: %d images, %d kept, %.2f images/s, %.1f %% of the time waiting for encoding and writing",
+            "this worker: %d images, %d kept, %.2f images/s; the model worked %.1f %% of %.1f s, waited %.1f s for "
+            "gates and files, and %.1f s at the end",
             tally.judged,
             tally.kept,
             tally.judged / tally.seconds,
-            100 * tally.waiting / tally.seconds,
+            100 * tally.efficiency,
+            tally.seconds,
+            tally.waiting,
+            tally.tail,
         )
 
 

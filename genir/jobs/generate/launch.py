@@ -10,16 +10,16 @@ from genir import ranks, storage
 from genir.backbone import files as model_files
 from genir.errors import ConfigError
 from genir.images import estimated_bytes
+from genir.jobs.generate.preview import Preview
 from genir.plan import Plan
 from genir.promptfile import PromptFiles
-from genir.runs.drive import Guard
+from genir.runs.drive import Guard, Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
 from genir.runs.summary import human_bytes
-from genir.sheet import Tile, contact_sheet, keys_drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     import torch
 
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from genir.config.generate import Generate
     from genir.dualprompt import DualPrompt
     from genir.gate import Gate
-    from genir.records import Sample, Task
-    from genir.runs.drive import Stage
-
-PREVIEW_TILES, PREVIEW_SIDE = 32, 256
+    from genir.records import Sample
 
 
 class Launch:
@@ -224,48 +221,32 @@ class Launch:
         return Packing(config.image.format, config.image.level, provenance, rejects)
 
     def stage(self, run: Run, backbone: Backbone, stop: Callable[[], bool]) -> Stage:
-        """What is done with the batches of a shard: sample, judge, preview."""
+        """What is done with the batches of a shard: sampled, then judged and previewed."""
+        import torch
+
         from genir.backbone.guidance import Guidance
         from genir.backbone.sdxl import Micro
         from genir.gate import judge
         from genir.sample import Settings, sample
 
+        config, device = self.config, self.gate_device
         settings = Settings(
-            self.config.steps,
-            Guidance(**self.config.guidance.model_dump()),
-            Micro(**self.config.micro.model_dump()),
-            self.config.negative,
+            config.steps,
+            Guidance(**config.guidance.model_dump()),
+            Micro(**config.micro.model_dump()),
+            config.negative,
+            config.offload_text_encoders,
         )
+        gates, preview = self.gates, Preview(run.root / "preview.png", config.shard_size)
+        # a stream of their own, else every number that a gate returns waits for the denoising steps queued before it
+        beside = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-        def made(shard: int, batches: list[list[Task]]) -> Iterator[list[Sample]]:
-            samples = sample(batches, backbone, settings, stop)
-            judged = judge(samples, self.gates, self.config.gates.score_only, self.gate_device)
-            return _previewed(run.root / "preview.png", judged) if shard == 0 else judged
+        def judged(samples: list[Sample]) -> None:
+            with torch.cuda.stream(beside):
+                judge(samples, gates, config.gates.score_only, device)
+            preview.add(samples)
 
-        return made
-
-
-def _previewed(path: Path, batches: Iterable[list[Sample]]) -> Iterator[list[Sample]]:
-    """Draw the first images of the run while they pass, so that a bad run is seen after minutes; a resume goes on."""
-    sheet = path.read_bytes() if path.exists() else b""
-    for samples in batches:
-        drawn = keys_drawn(sheet)
-        tiles = [tile(sample) for sample in samples if sample.task.key not in drawn]
-        if tiles and len(drawn) < PREVIEW_TILES:
-            sheet = contact_sheet(tiles[: PREVIEW_TILES - len(drawn)], side=PREVIEW_SIDE, before=sheet)
-            with storage.explained(path):
-                storage.write(path, sheet)
-        yield samples
-
-
-def tile(sample: Sample) -> Tile:
-    """A judged sample as a picture of a sheet."""
-    assert sample.verdict is not None
-    task, verdict = sample.task, sample.verdict
-    face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
-    # the gate that failed may be the one that looks for faces
-    pixels_CHW = None if verdict.verdict == "error" else sample.pixels_CHW
-    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, pixels_CHW, face)
+        return Stage(lambda batches: sample(batches, backbone, settings, stop), judged)
 
 
 def _device_name(device: torch.device) -> str:
