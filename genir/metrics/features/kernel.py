@@ -28,7 +28,9 @@ def kernel_distance(a_NF: Tensor, b_MF: Tensor) -> KernelDistance:
     Binkowski et al. 2018 (arXiv 1801.01401), section 4 and equation 4. KID's customary mean over random
     subsets of 1000 has the same expectation with more variance, and its spread over overlapping subsets is no
     standard error; here that is the jackknife over single images of both sets (Efron and Stein 1981), which
-    takes the sets as independent draws. Raises GenirError for fewer than three rows, other shapes, NaN.
+    takes the sets as independent draws. (Sets with equally many images of each class are not: they make the
+    distance of equals negative, by the same amount in every comparison of such sets.) Raises GenirError for
+    fewer than three rows, other shapes, NaN.
     """
     a, b = comparable(a_NF, b_MF, 3, "kernel distance")
     n, m = len(a), len(b)
