@@ -1,7 +1,7 @@
 """Prompt files: JSONL, parquet, .txt and .csv, checked whole before work starts and read by position afterwards.
 
-A record is `prompt` (required) and `category` (optional). Text files hold one record a line, so that a sparse index of
-byte offsets finds any prompt: 100 million prompts cost a few megabytes.
+A record is `prompt` (required), `category`, `id`, `negative`, `tags`, `source` and `licence`. Text files hold one record
+a line, so that a sparse index of byte offsets finds any prompt: 100 million prompts cost a few megabytes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STRIDE = 256  # one remembered offset for so many lines
 MAX_CHARACTERS = 4000
+_TEXTS = ("category", "id", "negative", "source", "licence")
 # Controls, line and paragraph separators, halves of characters: what breaks lists and cannot be written.
 _REFUSED = {"Cc", "Zl", "Zp", "Cs"}
 
@@ -94,12 +95,39 @@ def _open(name: str) -> PromptFile:
 def _prompt(record: Any, where: str) -> Prompt:
     if not isinstance(record, dict):
         raise PromptError(f"{where}: expected an object with a prompt, found {type(record).__name__}")
-    text, category = record.get("prompt"), record.get("category")
+    text = record.get("prompt")
     if not isinstance(text, str) or not text.strip():
         raise PromptError(f'{where}: no "prompt", or it is empty; every record needs one')
-    if category is not None and not isinstance(category, str):
-        raise PromptError(f'{where}: "category" is {category!r}, expected text')
-    return Prompt(_line(text, f"{where}: the prompt"), _line(category or "", f"{where}: the category"))
+    others = {}
+    for name in _TEXTS:
+        value = record.get(name)
+        if value is not None and not isinstance(value, str):
+            raise PromptError(f'{where}: "{name}" is {value!r}, expected text')
+        others[name] = _line(value, f"{where}: the {name}") if value else ""
+    return Prompt(_line(text, f"{where}: the prompt"), tags=_tags(record.get("tags"), where), **others)
+
+
+def _tags(value: Any, where: str) -> tuple[str, ...]:
+    if not value:
+        return ()
+    values = value.split(";") if isinstance(value, str) else value  # a CSV record has no lists
+    if not isinstance(values, list) or not all(isinstance(tag, str) for tag in values):
+        raise PromptError(f'{where}: "tags" is {value!r}, expected a list of texts')
+    return tuple(_line(tag, f"{where}: a tag") for tag in values)
+
+
+def json_line(prompt: Prompt) -> str:
+    """The record as one line of a .jsonl file; what is empty is left out."""
+    record = {
+        "id": prompt.id,
+        "prompt": prompt.text,
+        "negative": prompt.negative,
+        "category": prompt.category,
+        "tags": prompt.tags,
+        "source": prompt.source,
+        "licence": prompt.licence,
+    }
+    return json.dumps({key: value for key, value in record.items() if value}, ensure_ascii=False) + "\n"
 
 
 def _line(text: str, what: str) -> str:
@@ -233,7 +261,7 @@ class ParquetPrompts:
         if "prompt" not in names:
             raise PromptError(f"{name}: no column prompt; it has {', '.join(names)}")
         self.count = meta.num_rows
-        self._columns = [column for column in ("prompt", "category") if column in names]
+        self._columns = [column for column in ("prompt", "tags", *_TEXTS) if column in names]
         self._ends = [0]
         for group in range(meta.num_row_groups):
             self._ends.append(self._ends[-1] + meta.row_group(group).num_rows)

@@ -24,10 +24,16 @@ Columns = dict[str, Literal["float", "int", "bool", "string"]]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One line of a prompt file."""
+    """One record of a prompt file."""
 
     text: str
     category: str = ""
+    id: str = ""
+    negative: str = ""
+    """Added to the run's negative prompt where no dual prompt is used."""
+    tags: tuple[str, ...] = ()
+    source: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
