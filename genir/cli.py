@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from genir import __version__, ranks
 from genir.errors import GenirError
+from genir.jobs.prompts import commands as prompts
 
 EXIT_USER_ERROR = 2
 
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "overrides", metavar="key.path=value", nargs="*", help="for example steps=20 model.dtype=bfloat16"
     )
     generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
+    prompts.add(commands)
     status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains", _STATUS)
     status.add_argument("run", metavar="RUN", help="run directory")
     status.add_argument("--json", action="store_true", help="one line of JSON for programs")

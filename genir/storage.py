@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from genir.errors import ShardError
 
@@ -100,6 +100,22 @@ def write(path: Path, data: bytes) -> None:
     temporary = _temporary(path)
     _write_new(temporary, data)
     os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Create or replace a file piece by piece: it has its name only when the block was left without an error."""
+    temporary = _temporary(path)
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            sync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
     sync_folder(path.parent)
 
 

@@ -1,0 +1,21 @@
+"""The configuration of `genir prompts compose`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from genir.config.base import Strict
+
+
+class Compose(Strict):
+    """All keys of `genir prompts compose`."""
+
+    out: str = Field(default="prompts.jsonl", min_length=1, description="file to write, .jsonl; must not be there yet")
+    count: int = Field(default=10_000, ge=1, le=100_000_000, description="distinct prompts")
+    seed: int = Field(default=0, ge=0, description="another seed, another bank")
+    sentences: float = Field(default=0.5, ge=0, le=1, description="share of sentences; the others are lists of tags")
+    shares: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={}, description="category -> weight; a category that is not named has 1, with 0 it is left out"
+    )

@@ -1,0 +1,1 @@
+"""`genir prompts compose | screen | dedupe | stats`: make a prompt file, thin it out, look at it."""
