@@ -1,7 +1,7 @@
 """Prompt files: JSONL, parquet, .txt and .csv, checked whole before work starts and read by position afterwards.
 
-A record is `prompt` (required), `category`, `id`, `negative`, `tags`, `source` and `licence`. Text files hold one record
-a line, so that a sparse index of byte offsets finds any prompt: 100 million prompts cost a few megabytes.
+A record is `prompt` (required), `category`, `id`, `negative`, `tags`, `source` and `licence`. Text files hold one
+record a line, so that a sparse index of byte offsets finds any prompt: 100 million prompts cost a few megabytes.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def _prompt(record: Any, where: str) -> Prompt:
     others = {}
     for name in _TEXTS:
         value = record.get(name)
+        if name == "id" and isinstance(value, int):
+            value = str(value)
         if value is not None and not isinstance(value, str):
             raise PromptError(f'{where}: "{name}" is {value!r}, expected text')
         others[name] = _line(value, f"{where}: the {name}") if value else ""

@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from genir.errors import PromptError
-from genir.promptfile import MAX_CHARACTERS, STRIDE, PromptFiles
+from genir.promptfile import MAX_CHARACTERS, STRIDE, PromptFiles, json_line
 from genir.records import Prompt
 
 THREE = [Prompt("a red boat", "sea"), Prompt('a "green", old door', ""), Prompt("ein Fluß, 川 🏞️ im Nebel", "land")]
 
 
 def jsonl(prompts):
-    lines = [json.dumps({"prompt": p.text, "category": p.category, "id": 7}, ensure_ascii=False) for p in prompts]
+    lines = [json.dumps({"prompt": p.text, "category": p.category, "number": 7}, ensure_ascii=False) for p in prompts]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -309,5 +309,32 @@ def test_an_index_of_a_large_file_is_sparse(tmp_path):
 def test_genirs_own_bank():
     files = PromptFiles(["prompts/bank.jsonl"])
     files.check()
-    assert files.count == 500
+    assert files.count == 10_000
     assert next(files.read(0, 1)).category
+
+
+def test_all_fields_of_a_record(write):
+    line = '{"prompt": "a lake", "id": 7, "negative": "boats", "tags": ["still", "deep"], "source": "me"}'
+    whole = Prompt("a lake", "", "7", "boats", ("still", "deep"), "me")
+    assert everything(write("p.jsonl", line + "\n")) == [whole]
+    assert everything(write("p.csv", "prompt,tags\na lake,still;deep\n")) == [Prompt("a lake", tags=("still", "deep"))]
+
+
+def test_all_fields_of_a_parquet_row(tmp_path):
+    path = parquet(tmp_path / "p.parquet", [Prompt("a lake")], tags=[["still", "deep"]], id=[7], licence=["MIT"])
+    assert everything(path) == [Prompt("a lake", id="7", tags=("still", "deep"), licence="MIT")]
+
+
+@pytest.mark.parametrize("value", ["[1]", '{"a": 1}', "3"])
+def test_tags_that_are_no_list_of_texts(write, value):
+    path = write("p.jsonl", f'{{"prompt": "a lake", "tags": {value}}}\n')
+    assert refused(path).endswith(f'"tags" is {json.loads(value)!r}, expected a list of texts')
+
+
+def test_a_record_written_is_the_record_read(write):
+    prompts = [
+        Prompt("a lake, ä, \u4e2d", "water", "x", "boats", ("a", "b"), "me", "MIT"),
+        Prompt("only a text"),
+    ]
+    assert everything(write("p.jsonl", "".join(map(json_line, prompts)))) == prompts
+    assert json_line(prompts[1]) == '{"prompt": "only a text"}\n'

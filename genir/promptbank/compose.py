@@ -21,7 +21,10 @@ LICENCE = "CC0-1.0"
 TRIES = 1000  # draws for one prompt before the vocabulary counts as used up
 _WORD = re.compile(r"[a-zA-Z]+(?:['-][a-zA-Z]+)*")
 # Words that may stand twice in a prompt.
-_SMALL = frozenset("a an and at by from in is are of on or the to with has have behind light there its".split())
+_small = """
+    a an and at by from in is are of on or the to with has have behind light there its
+"""
+_SMALL = frozenset(_small.split())
 
 
 def quotas(count: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -118,14 +121,23 @@ class _Writer:
     def _clash(self, text: str, subject: str) -> bool:
         """Does a word stand twice, or beside one that excludes it? The subject's own words may repeat each other."""
         words = _WORD.findall(text)
-        distinct = set(words)
-        if len(words) - len(distinct) > 0:
+        stems = [_stem(part) for word in words for part in word.split("-")]
+        if len(set(stems)) < len(stems):
             seen: set[str] = set()
-            for word in words:
-                if word in seen and word not in _SMALL and subject.count(word) < 2:
+            for stem in stems:
+                if stem in seen and stem not in _SMALL and subject.count(stem) < 2:
                     return True
-                seen.add(word)
+                seen.add(stem)
+        distinct = set(words)
         return any(not self.clashes[word].isdisjoint(distinct) for word in distinct & self.clashes.keys())
+
+
+def _stem(word: str) -> str:
+    """Close enough to tell `rust-streaked` and `rust streaks`."""
+    for ending in ("ed", "ing", "s", "y"):
+        if word.endswith(ending) and len(word) > len(ending) + 3:
+            return word[: -len(ending)]
+    return word
 
 
 def _turns(counts: Mapping[str, int]) -> Iterator[str]:

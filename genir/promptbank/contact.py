@@ -14,16 +14,21 @@ _STREET = (
 )
 _HOST = r"com|org|net|info|io|gg|co|eu|de|uk|fr|it|es|ru|cn|jp|us|me|tv|app|dev|shop|biz"
 
-# What a match is called in the reason -> its form. All but names and styles ignore case.
+# What a match is called in the reason -> its form.
 RULES: dict[str, re.Pattern[str]] = {
     "e-mail": re.compile(r"\S+ ?(?:@|\(at\)|\[at\]) ?[\w-]+(?:\.| ?(?:dot|\(dot\)) ?)\w+", re.IGNORECASE),
     "web address": re.compile(rf"https?\b|\bwww\.|\b[\w-]{{2,}}\.(?:{_HOST})\b(?!\.\w)", re.IGNORECASE),
     "handle": re.compile(r"(?<!\w)@\w[\w.]+"),
-    "telephone number": re.compile(r"(?:\btel\b|\bcall\b|\bring\b|\bdial\b|\bphone\b)\D{0,8}\d{3}|(?:\+|\b0|\(0?)\d[\d ()/-]{6,}\d|\b\d{3}-\d{3,4}(?:-\d{4})?\b", re.IGNORECASE),
+    "telephone number": re.compile(
+        r"\b(?:tel|call|ring|dial|phone)\b\D{0,8}\d[\d ()/-]{2,}\d|(?:\+|\b0|\(0?)\d[\d ()/-]{6,}\d"
+        r"|\b\d{3}-\d{3,4}(?:-\d{4})?\b",
+        re.IGNORECASE,
+    ),
     "long number": re.compile(r"\d(?:[ -]?\d){8,}"),
     "street address": re.compile(
         rf"\b\d+[a-z]? (?:[\w.'’-]+ ){{1,3}}?(?:{_STREET})\b|\b\d+,? (?:rue|via|calle|avenida|rua|plaza|piazza) \w+"
-        rf"|\b(?:rue|via|calle|avenida|rua|piazza) (?:\w+ ){{1,3}}\d+|\b\w+(?:stra(?:ss|ß)e|str\.|allee|weg|gasse|straat) \d+"
+        r"|\b(?:rue|via|calle|avenida|rua|piazza) (?:\w+ ){1,3}\d+"
+        r"|\b\w+(?:stra(?:ss|ß)e|str\.|allee|weg|gasse|straat) \d+"
         rf"|\b\d+ \w+(?:strasse|straße|straat)\b|\bnumber \d+,? (?:\w+ ){{1,2}}(?:{_STREET})\b"
         rf"|\b(?:flat|apartment|suite) \d+\b|\b\d{{5}} [A-Z]\w+ (?i:{_STREET})",
         re.IGNORECASE,
@@ -35,28 +40,32 @@ RULES: dict[str, re.Pattern[str]] = {
 }
 
 _NAME = r"[A-Z][a-zà-ÿ]+"
-STYLES: dict[str, re.Pattern[str]] = {
-    "in the style of": re.compile(
+_WORK = (
+    r"paint(?:ed|ing)|photo(?:graph(?:ed)?)?|art(?:work)?|drawn|drawing|sculpture|illustrat(?:ed|ion)|design(?:ed)?|directed"
+    r"|etching|woodcut|print|poster|mural|still life|village|street|landscape"
+)
+STYLES: tuple[re.Pattern[str], ...] = (
+    re.compile(
         rf"(?i:in the (?:style|manner|spirit) of|in the vein of|inspired by|reminiscent of) (?i:the )?{_NAME}"
-        r"|(?i:in the (?:style|manner) of) (?!an?\b|the\b|\d)\w+(?=$|,| [a-z]+ship)"
+        r"|(?i:in the (?:style|manner) of) (?!an?\b|the\b|\d)\w+(?=$|,)"
     ),
-    "a work by": re.compile(
-        rf"(?i:paint(?:ed|ing)|photo(?:graph(?:ed)?)?|art(?:work)?|drawn|drawing|sculpture|illustrat(?:ed|ion)|design(?:ed)?|directed|etching|woodcut|print|poster|mural|still life|village|street|landscape) by (?:the )?{_NAME}"
-        rf"|\b[Bb]y {_NAME} {_NAME}|(?:^|, )after {_NAME}(?:,|$)"
-    ),
-    "in a master's manner": re.compile(r"\b(?!pictur|grot|arab|burl|roman|statu|humor|mor)\w{4,}-?esque\b"),
-}
+    re.compile(rf"(?i:{_WORK}) by (?:the )?{_NAME}|\b[Bb]y {_NAME} {_NAME}|(?:^|, )after {_NAME}(?:,|$)"),
+    re.compile(r"\b(?!pictur|grot|arab|burl|roman|statu|humor|mor)\w{4,}-?esque\b"),
+)
 
 TITLES = re.compile(
-    rf"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Dame|Lady|Lord|President|Prime Minister|Chancellor|Senator|Governor|Prince|Princess"
-    rf"|King|Queen|Emperor|Empress|Pope|Captain|General|Colonel|Major|Reverend|Father|Sister|Sherpa)\.? {_NAME}"
+    r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Dame|Lady|Lord|President|Prime Minister|Chancellor|Senator|Governor|Prince"
+    r"|Princess|King|Queen|Emperor|Empress|Pope|Captain|General|Colonel|Major|Reverend|Father|Sister|Sherpa)\.? "
+    rf"{_NAME}"
 )
-PLACES = frozenset(
-    """Bay River Lake Harbour Harbor Street Valley Falls Island Islands Mountain Mountains Hill Hills Peak Cape Point Coast
-    Beach Creek Canyon Park Forest Desert Glacier Bridge Tower Palace Castle Cathedral Church Gardens Garden Square Station
-    Range Ridge Sea Strait Sound Channel Gulf Ocean Fjord Basin Plateau Plain Plains Land City Town Village County State
-    Province Road Avenue House Hall Museum Rock Rocks Cliff Cliffs Reef Shore Pass Springs Wood Woods Moor Heath Green""".split()
-)
+_places = """
+    Bay River Lake Harbour Harbor Street Valley Falls Island Islands Mountain Mountains Hill Hills Peak Cape
+    Point Coast Beach Creek Canyon Park Forest Desert Glacier Bridge Tower Palace Castle Cathedral Church
+    Gardens Garden Square Station Range Ridge Sea Strait Sound Channel Gulf Ocean Fjord Basin Plateau Plain
+    Plains Land City Town Village County State Province Road Avenue House Hall Museum Rock Rocks Cliff Cliffs
+    Reef Shore Pass Springs Wood Woods Moor Heath Green
+"""
+PLACES = frozenset(_places.split())
 _PAIR = re.compile(rf"\b({_NAME}) (?:[A-Z]\.? |van |von |de |da |di |del |la |bin |al-)?({_NAME})")
 _NAMED = re.compile(rf"\b(?:named|called|nicknamed) ({_NAME})")
 _OWNER = re.compile(rf"\b({_NAME})['’]s\b")

@@ -11,7 +11,7 @@ import hashlib
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from rensa import RMinHashDeduplicator
+from rensa import RMinHashDeduplicator  # pyright: ignore[reportAttributeAccessIssue] - compiled, without stubs
 
 from genir.promptbank.words import words_of
 

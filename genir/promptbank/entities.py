@@ -33,13 +33,15 @@ def recogniser(model: str, threshold: float = 0.5) -> Callable[[str], list[Findi
     labels = {str(label).rpartition("-")[2] for label in network.config.id2label.values()}
     if not labels & REASONS.keys():
         raise ModelError(f"entity model {model}: its labels are {', '.join(sorted(labels))}; PER or ORG are needed")
-    find = pipeline("token-classification", model=network, tokenizer=tokenizer, aggregation_strategy="simple", device="cpu")
+    find = pipeline(
+        "token-classification", model=network, tokenizer=tokenizer, aggregation_strategy="simple", device="cpu"
+    )
 
     def findings(text: str) -> list[Finding]:
         return [
             Finding(REASONS[entity["entity_group"]], f"{entity['entity_group']} {entity['word']}")
             for entity in find(text)
-            if entity["entity_group"] in REASONS and entity["score"] >= threshold
+            if entity["entity_group"] in REASONS and float(entity["score"]) >= threshold
         ]
 
     return findings

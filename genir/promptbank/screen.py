@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from genir.promptbank import contact
 from genir.resources import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FOLDER = "prompts/screen"
 LISTS = {  # file -> reason, in the order in which reasons are given
@@ -43,14 +43,6 @@ class Finding:
     """The words, or the rule and what it matched."""
 
 
-class Recogniser(Protocol):
-    """Named entities of a text, found by a model; see genir.promptbank.entities."""
-
-    def __call__(self, text: str) -> list[Finding]:
-        """Persons and organisations."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Entry:
     words: tuple[str, ...]
@@ -61,9 +53,9 @@ class _Entry:
 
 
 class Screen:
-    """The lists, indexed by first word, and the rules."""
+    """The lists, indexed by first word, and the rules; optionally a model, see genir.promptbank.entities."""
 
-    def __init__(self, recogniser: Recogniser | None = None) -> None:
+    def __init__(self, recogniser: Callable[[str], list[Finding]] | None = None) -> None:
         folder = locate(FOLDER)
         self._by_first: dict[str, list[_Entry]] = {}
         for kind in ("allowed", *LISTS):
@@ -122,9 +114,9 @@ class Screen:
                 if match := pattern.search(text):
                     yield Finding("contact", f"{what}: {match.group().strip()}")
         if contact.MAY_BE_STYLE.search(text):
-            for what, pattern in contact.STYLES.items():
+            for pattern in contact.STYLES:
                 if match := pattern.search(text):
-                    yield Finding("artist", f"{what}: {match.group().strip(' ,')}")
+                    yield Finding("artist", match.group().strip(" ,"))
         if contact.MAY_BE_NAME.search(allowed_blank) and (
             name := contact.person_named(allowed_blank, self._given_names)
         ):

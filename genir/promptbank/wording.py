@@ -1,4 +1,4 @@
-"""One picture in words: as a list of tags, in the manner of GenIR's prompts (arXiv 2410.18666, figure 2), or as a sentence."""
+"""One picture in words: a list of tags, as GenIR's prompts are (arXiv 2410.18666, figure 2), or a sentence."""
 
 from __future__ import annotations
 
@@ -44,22 +44,19 @@ def with_article(phrase: str) -> str:
 
 
 def tags(group: Group, subject: Subject, rng: Random) -> str:
-    """A comma-separated list of 4 to 9 tags, mostly with the subject first."""
+    """A comma-separated list of 5 to 9 tags, mostly with the subject first."""
     lists = group.lists
     shown = _shown(group, subject, rng)
-    rest = [_bare(trait, rng) for trait in some(rng, lists["traits"], 1 + int(rng.random() * 4))]
+    rest = [_bare(trait, rng) for trait in some(rng, lists["traits"], 2 + int(rng.random() * 3))]
     if lists["does"] and rng.random() < 0.5:
         rest.append(pick(rng, lists["does"]))
     else:
         rest.append(_bare(pick(rng, lists["places"]), rng))
-    if rng.random() < 0.9:
-        rest.append(_bare(pick(rng, lists["light"]), rng))
+    rest.append(_bare(pick(rng, lists["light"]), rng))
     if rng.random() < 0.5:
         rest.append(pick(rng, lists["views"]))
     if lists["behind"] and rng.random() < 0.4:
         rest.append(f"{_bare(pick(rng, lists['behind']), rng)} behind")
-    if rng.random() < 0.2:
-        rest += some(rng, lists["looks"], 1)
     shuffled = some(rng, rest, len(rest)) if len(set(rest)) == len(rest) else rest
     shuffled.insert(0 if rng.random() < 0.8 else 1, shown)
     if group.setting and rng.random() < 0.25:

@@ -4,12 +4,13 @@ import re
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SKELETON = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[,.;:!?()]")
-_FUNCTION_WORDS = frozenset(
-    """a about above across after against along amid among an and are around as at be before behind below beneath beside
-    between beyond but by down for from has have in inside into is it its near nor not of off on onto or out outside over
-    past so than that the their them then there these they this those through to toward towards under until up upon was
-    were when where which while with within without""".split()
-)
+_function_words = """
+    a about above across after against along amid among an and are around as at be before behind below beneath
+    beside between beyond but by down for from has have in inside into is it its near nor not of off on onto or
+    out outside over past so than that the their them then there these they this those through to toward towards
+    under until up upon was were when where which while with within without
+"""
+_FUNCTION_WORDS = frozenset(_function_words.split())
 
 
 def words_of(text: str) -> list[str]:
@@ -23,6 +24,4 @@ def skeleton(text: str) -> str:
     It needs no grammar, so that banks from anywhere are measured alike.
     """
     pieces = _SKELETON.findall(text.lower())
-    return " ".join(
-        piece if piece in _FUNCTION_WORDS or not piece[0].isalnum() else "_" for piece in pieces
-    )
+    return " ".join(piece if piece in _FUNCTION_WORDS or not piece[0].isalnum() else "_" for piece in pieces)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genir.jobs.prompts.output import jsonl, refuse_existing, writing
 from genir.errors import PromptError
+from genir.jobs.prompts.output import jsonl, refuse_existing, writing
 from genir.promptbank import compose as bank
 from genir.promptbank import grammar
 from genir.promptfile import json_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genir.jobs.prompts.output import jsonl, refuse_existing, removed_beside, writing
 from genir.promptbank.screen import Screen
@@ -39,7 +39,7 @@ def screen(names: Sequence[str], out_name: str, entity_model: str | None) -> Ite
                 kept += 1
                 continue
             reasons[findings[0].reason] += 1
-            record = {"prompt": prompt.text, "id": prompt.id, "category": prompt.category}
+            record: dict[str, Any] = {"prompt": prompt.text, "id": prompt.id, "category": prompt.category}
             record["findings"] = [{"reason": finding.reason, "what": finding.what} for finding in findings]
             rest.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
     yield f"{kept} of {prompts.count} prompts kept in {out}"

@@ -56,11 +56,11 @@ def lines(found: Stats) -> list[str]:
     """For people."""
     shares = [(count / found.prompts, text) for text, count in found.skeletons.most_common(TOP)]
     ninth = quantiles(found.nearest, n=10)[-1] if len(found.nearest) > 1 else found.nearest[0]
+    nearest = f"median {median(found.nearest):.2f}, 90 % below {ninth:.2f}, largest {max(found.nearest):.2f}"
     return [
         f"prompts      {found.prompts}, {found.words} different words, sha256 of the texts {found.sha256[:16]}",
         f"length       {found.length(0)} to {found.length(1)} words, median {found.length(0.5)}",
-        f"nearest      Jaccard index of {len(found.nearest)} prompts to their nearest: median {median(found.nearest):.2f}, "
-        f"90 % below {ninth:.2f}, largest {max(found.nearest):.2f}",
+        f"nearest      Jaccard index of {len(found.nearest)} prompts to their nearest: {nearest}",
         f"skeletons    {len(found.skeletons)}; the most frequent:",
         *(f"  {share:8.3%}  {text}" for share, text in shares),
         f"categories   {len(found.categories)}",
