@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from genir import __version__, ranks
-from genir.errors import GenirError
+from genir.errors import GenirError, StoreError
 from genir.jobs.prompts import commands as prompts
 
 EXIT_USER_ERROR = 2
@@ -54,14 +54,15 @@ def run(arguments: Sequence[str]) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "botocore", "aiobotocore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         return options.command(options)
     except GenirError as error:
         logging.getLogger("genir").debug("", exc_info=True)
         for line in str(error).splitlines():  # a config may hold several mistakes
             print(f"genir: {line}", file=sys.stderr)  # noqa: T201
-        return EXIT_USER_ERROR
+        return ranks.worker().stopped_exit_code if isinstance(error, StoreError) else EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("genir: interrupted", file=sys.stderr)  # noqa: T201
         return 130
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("config", metavar="CONFIG.yaml", help="configs/generate_*.yaml, or your own")
     generate.add_argument(
         "overrides", metavar="key.path=value", nargs="*", help="for example steps=20 model.dtype=bfloat16"
+    )
+    generate.add_argument(
+        "--part",
+        metavar="I/N",
+        type=_part,
+        help="be part I (from 0) of N launches of one run, where it lies in an object store",
     )
     generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
     prompts.add(commands)
@@ -134,6 +141,13 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, for example 60")
 
 
+def _part(text: str) -> ranks.Part:
+    index, _, count = text.partition("/")
+    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return ranks.Part(int(index), int(count))
+    raise argparse.ArgumentTypeError(f"{text!r}: expected I/N; of 4 parts the first is 0/4, the last 3/4")
+
+
 def _generate(options: argparse.Namespace) -> int:
     from genir.config.base import load
     from genir.config.generate import Generate
@@ -147,7 +161,7 @@ def _generate(options: argparse.Namespace) -> int:
         return 0
     from genir.jobs.generate import generate
 
-    return generate(config)
+    return generate(config, options.part)
 
 
 def _status(options: argparse.Namespace) -> int:

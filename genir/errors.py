@@ -6,6 +6,7 @@ GenirError
 ├── PlanError      the run directory and the frozen plan disagree with what is asked now
 ├── ShardError     a shard or its files; also a full or read-only disk
 ├── ImageError     a photograph that cannot be read
+├── StoreError     an object store does not answer; exit code 75, the same command goes on later
 ├── ModelError     a model, adapter or weight file that cannot be loaded or used
 └── ExtraError     an optional package is missing
 
@@ -14,7 +15,7 @@ Anything else that reaches the user is a bug and keeps its traceback.
 
 
 class GenirError(Exception):
-    """Base of all errors whose message is for the user; the command exits with code 2."""
+    """Base of all errors whose message is for the user; the command exits with code 2, or 75 for a StoreError."""
 
 
 class ConfigError(GenirError):
@@ -35,6 +36,10 @@ class ShardError(GenirError):
 
 class ImageError(GenirError):
     """An image file cannot be read as a photograph."""
+
+
+class StoreError(GenirError):
+    """An object store does not answer; the same command goes on later (exit code 75, not 2)."""
 
 
 class ModelError(GenirError):

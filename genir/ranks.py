@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from genir.errors import ConfigError
@@ -33,8 +33,26 @@ class Worker:
         return 0 if self.launcher == "accelerate" else EXIT_AGAIN
 
 
-def worker(environ: Mapping[str, str] = os.environ) -> Worker:
-    """The worker that the launcher's variables describe (torchrun and accelerate, srun, else alone)."""
+@dataclass(frozen=True)
+class Part:
+    """Part `index` (from 0) of `count` of a launch that is split by hand, as into the jobs of a SLURM array."""
+
+    index: int
+    count: int
+
+
+def worker(environ: Mapping[str, str] = os.environ, part: Part | None = None) -> Worker:
+    """The worker that the launcher's variables describe (torchrun and accelerate, srun, else alone).
+
+    With a part, it is one of the workers of all parts, which have as many workers each.
+    """
+    own = _launched(environ)
+    if part is None:
+        return own
+    return replace(own, rank=part.index * own.world + own.rank, world=part.count * own.world)
+
+
+def _launched(environ: Mapping[str, str]) -> Worker:
     if "RANK" in environ and "WORLD_SIZE" in environ:
         local = int(environ.get("LOCAL_RANK", "0"))
         return Worker(int(environ["RANK"]), int(environ["WORLD_SIZE"]), local, "accelerate")

@@ -165,6 +165,17 @@ def true_size(path: Path) -> int:
         os.close(fd)
 
 
+def hollow(path: Path, size: int) -> None:
+    """Put a file of that size without content in the place of `path`: it takes no room on the disk."""
+    temporary = _temporary(path)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.ftruncate(fd, size)
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)
+
+
 def remove(path: Path) -> None:
     """Delete a file if it is there."""
     with contextlib.suppress(FileNotFoundError):

@@ -1,6 +1,6 @@
 """A whole worker without torch: real plan, claims, shards and saver around pictures that are a function of the seed.
 
-    python dummy_worker.py RUN '{"prompts": 24, "batch": 4, "shard_size": 8, ...}'
+    python dummy_worker.py RUN_OR_URL '{"prompts": 24, "batch": 4, "shard_size": 8, ...}'
 
 Options (JSON): prompts, replicas, sizes, batch, shard_size, limit, target, seed, sleep (seconds a batch),
 reject ("some", "all", "none"), stats (write the worker's heartbeat),
@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from genir import ranks, storage
-from genir.errors import GenirError
+from genir import objectstore, ranks, storage
+from genir.errors import GenirError, StoreError
 from genir.plan import Plan
 from genir.records import Prompt, Sample, Verdict
+from genir.runs import lease, mirror
 from genir.runs.claims import Claims
 from genir.runs.drive import Guard, Stage, drive
 from genir.runs.progress import Progress, worker_name
@@ -79,7 +80,7 @@ def verdict(task, reject):
     return Verdict("rejected", "signal.entropy") if bad else Verdict("kept")
 
 
-def work(root, options):
+def work(place, options):
     """Do the whole job in this process; returns the exit code and what to print."""
     shim = CrashingOs(options.get("crash_at", 0), options.get("crash_when", "before"))
     storage.os = shim
@@ -95,7 +96,11 @@ def work(root, options):
     reject = options.get("reject", "some")
     meaning = {"sizes": [list(size) for size in sizes], "seed": plan.seed, "batch": plan.batch, "tasks": plan.n_tasks}
     stop = ranks.StopSignal()
-    worker = ranks.worker()
+    part = options.get("part")
+    worker = ranks.worker(part=part and ranks.Part(*part))
+    lease.BEAT, lease.SILENCE = options.get("beat", lease.BEAT), options.get("silence", lease.SILENCE)
+    mirror.BEAT = lease.BEAT
+    objectstore.PATIENCE = options.get("patience", objectstore.PATIENCE)
     made = []
 
     def make(batches):
@@ -113,13 +118,17 @@ def work(root, options):
             sample.verdict = verdict(sample.task, reject)
 
     try:
-        run = open_run(root, plan, {**BASE_COLUMNS, "score": "float"}, meaning, {}, {}, worker)
-        claims = Claims(run, options.get("limit"), options.get("target"), stop)
-        rejects = root / "rejects" if options.get("keep_rejects") else None
-        packing = Packing("png", 1, {"model": "dummy"}, rejects)
-        beat = Progress(run, worker_name(), plan.n_tasks) if options.get("stats") else contextlib.nullcontext()
-        with beat as progress:
-            drive(claims, Stage(make, judge), packing, Guard(0.0, 1), stop, progress or (lambda tally: None))
+        with mirror.joined(str(place), worker, stop) as mirrored:
+            root = Path(place) if mirrored is None else mirrored.root
+            run = open_run(root, plan, {**BASE_COLUMNS, "score": "float"}, meaning, {}, {}, worker, mirrored)
+            claims = Claims(run, options.get("limit"), options.get("target"), stop)
+            rejects = root / "rejects" if options.get("keep_rejects") else None
+            packing = Packing("png", 1, {"model": "dummy"}, rejects)
+            beat = Progress(run, worker_name(), plan.n_tasks) if options.get("stats") else contextlib.nullcontext()
+            with beat as progress:
+                drive(claims, Stage(make, judge), packing, Guard(0.0, 1), stop, progress or (lambda tally: None))
+    except StoreError as error:
+        return 75, {"error": str(error), "changes": shim.changes, "made": made}
     except GenirError as error:
         return 2, {"error": str(error), "changes": shim.changes}
     code = worker.stopped_exit_code if stop() and claims.left else 0
@@ -127,6 +136,6 @@ def work(root, options):
 
 
 if __name__ == "__main__":
-    exit_code, facts = work(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    exit_code, facts = work(sys.argv[1], json.loads(sys.argv[2]))
     print(json.dumps(facts))
     sys.exit(exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
 from genir.config.shared import FilePath, Model, ModelOrId
@@ -180,7 +180,11 @@ def _as_sizes(value: Any) -> Any:
 class Generate(Strict):
     """All keys of `genir generate`."""
 
-    run: FilePath = Field(default="outputs/embedded", min_length=1, description="run directory")
+    run: FilePath = Field(
+        default="outputs/embedded",
+        min_length=1,
+        description="run directory: a folder, s3://bucket/folder, gs://bucket/folder",
+    )
     seed: int = Field(default=0, ge=0, description="the run's seed")
     model: ModelOrId = Field(default=Model(), description="text-to-image model")
     dual: FilePath | None = Field(default=None, description="dual-prompt file; null: plain prompts")
@@ -210,13 +214,6 @@ class Generate(Strict):
         default=False, description="text encoders wait in main memory while the images of a shard are denoised"
     )
     device: str = Field(default="auto", description="auto, cpu, cuda (of the local rank), cuda:1, mps, ...")
-
-    @field_validator("run")
-    @classmethod
-    def _local(cls, run: str) -> str:
-        if "://" in run:
-            raise ValueError("remote run directories are not supported; give a local folder")
-        return run
 
     def meaning(self) -> dict[str, Any]:
         """What makes two runs the same run; all else may change between launches of one run."""

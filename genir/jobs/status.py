@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genir.ranks import EXIT_AGAIN
+from genir.runs.mirror import viewed
 from genir.runs.summary import Summary, describe, summarise
 from genir.runs.workers import WorkerReport, worker_reports
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Status:
     """One look at a run."""
 
-    root: Path
+    run: str
     summary: Summary
     workers: list[WorkerReport]
 
@@ -51,7 +52,7 @@ class Status:
             goal += f", about {_duration(self.seconds_left)} left at {self.rate:.2f} images/s"
         elif summary.state == "open":
             goal += ", no worker is at work"
-        return [f"{self.root}: {describe(summary)}", *self._worker_lines(), goal]
+        return [f"{self.run}: {describe(summary)}", *self._worker_lines(), goal]
 
     def _worker_lines(self) -> list[str]:
         lines = []
@@ -71,7 +72,7 @@ class Status:
     def facts(self) -> dict[str, Any]:
         """For a program (JSON)."""
         return {
-            "run": str(self.root),
+            "run": self.run,
             **asdict(self.summary),
             "images_per_second": self.rate,
             "seconds_left": self.seconds_left,
@@ -84,9 +85,11 @@ def status(run: str) -> Status:
 
     Raises:
         PlanError: no run there.
+        StoreError: the object store in which it lies does not answer.
     """
-    root = Path(run)
-    return Status(root, summarise(root), worker_reports(root))
+    with viewed(run) as mirror:
+        root = Path(run) if mirror is None else mirror.root
+        return Status(run, summarise(root), worker_reports(root))
 
 
 def _counts(workers: Sequence[WorkerReport]) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from genir.records import Task
     from genir.runs.run import Run
+    from genir.shards.files import ShardFiles
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Claims:
         """Do the first finished shards, without a gap, hold `target` kept images?"""
         if self._target is None:
             return False
+        if self._run.mirror is not None:
+            self._run.mirror.refresh()
         while self._prefix < self._shards and self._prefix_kept < self._target:
             marker = self._finished(self._prefix)
             if marker is None:
@@ -92,6 +95,9 @@ class Claims:
     def _order(self) -> Iterator[int]:
         # spread over the run, so that workers rarely meet; with a target the first shards are what counts
         worker = self._run.worker
+        if self._run.mirror is not None:  # no locks: every worker keeps to its own shards
+            yield from range(worker.rank, self._shards, worker.world)
+            return
         start = 0 if self._target is not None else worker.rank * self._shards // worker.world
         yield from range(start, self._shards)
         yield from range(start)
@@ -116,14 +122,20 @@ class Claims:
         self._done.add(shard)
         return marker
 
+    def _push(self, files: ShardFiles) -> None:
+        if self._run.mirror is not None:
+            self._run.mirror.push_shard(files)
+
     def _claim(self, shard: int) -> Claimed | None:
         if self._finished(shard) is not None:
             return None
         upto = self._upto(shard)
+        if self._run.mirror is not None:
+            self._run.mirror.fetch_shard(self._run.shard(shard))
         lock = claim(self._run.shard(shard), upto)
         if lock is None:
             return None
-        writer = ShardWriter(self._run.shard(shard), lock, self._run.digest, self._run.columns)
+        writer = ShardWriter(self._run.shard(shard), lock, self._run.digest, self._run.columns, self._push)
         batches = self._run.plan.batches(shard)
         wanted = sum(int(tasks[0].key) < upto for tasks in batches)  # a limit is rounded up to a batch
         wanted = max(wanted, writer.batches)  # a launch with a larger limit may have come further

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from genir.plan import Plan
     from genir.ranks import Worker
     from genir.records import Columns
+    from genir.runs.mirror import Mirror
 
 log = logging.getLogger("genir")
 
@@ -39,6 +40,8 @@ class Run:
     columns: Columns
     digest: str
     worker: Worker
+    mirror: Mirror | None = None
+    """Of a run in an object store: `root` is its local folder."""
 
     @cached_property
     def image(self) -> Path:
@@ -85,6 +88,7 @@ def open_run(
     config: dict[str, Any],
     env: dict[str, Any] | None,
     worker: Worker,
+    mirror: Mirror | None = None,
 ) -> Run:
     """Create the run directory, or resume the one that is there.
 
@@ -96,12 +100,13 @@ def open_run(
         config: the resolved configuration, for people.
         env: model files, licences and device, for people; None before the model is loaded leaves env.json alone.
         worker: who this process is.
+        mirror: of a run in an object store, whose folder `root` is.
 
     Raises:
         PlanError: the directory holds something else, or a run with another meaning.
         ShardError: the directory cannot be written or has no file locks.
     """
-    run = Run(root, plan, columns, _digest(meaning), worker)
+    run = Run(root, plan, columns, _digest(meaning), worker, mirror)
     document = {
         "format": FORMAT,
         "digest": run.digest,
@@ -116,6 +121,8 @@ def open_run(
         root.mkdir(parents=True, exist_ok=True)
         storage.check_locks(root)
         if not storage.publish(root / "plan.json", _json(document)):
+            _compare(root, meaning)
+        if mirror is not None and not mirror.publish("plan.json"):
             _compare(root, meaning)
         run.image.mkdir(exist_ok=True)
         storage.publish(root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())

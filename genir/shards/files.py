@@ -81,12 +81,21 @@ class Marker:
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
 
+def parse_marker(content: bytes) -> Marker | None:
+    """The marker that a `.done` file holds; None for other bytes."""
+    try:
+        return Marker(**json.loads(content))
+    except (ValueError, TypeError):
+        return None
+
+
 def read_marker(files: ShardFiles) -> Marker | None:
     """The marker, if the shard is done and its files have the sizes it states; None otherwise."""
     try:
-        marker = Marker(**json.loads(files.marker.read_bytes()))
-        whole = all(_has_size(files.folder / name, facts["size"]) for name, facts in marker.files.items())
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError):
+        marker = parse_marker(files.marker.read_bytes())
+        facts = marker.files.items() if marker else ()
+        whole = all(_has_size(files.folder / name, fact["size"]) for name, fact in facts)
+    except FileNotFoundError:
         return None
     return marker if whole else None
 

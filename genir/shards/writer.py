@@ -19,7 +19,7 @@ from genir.shards import table
 from genir.shards.files import Entry, Marker, Row, ShardFiles, read_journal, read_marker, write_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from genir.records import Columns
@@ -72,7 +72,14 @@ class ShardWriter:
         batches: how many batches of the shard are safe on the disk.
     """
 
-    def __init__(self, files: ShardFiles, lock: int, plan: str, columns: Columns) -> None:
+    def __init__(
+        self,
+        files: ShardFiles,
+        lock: int,
+        plan: str,
+        columns: Columns,
+        finished: Callable[[ShardFiles], None] = lambda files: None,
+    ) -> None:
         """Recover what an earlier process left.
 
         Args:
@@ -80,10 +87,12 @@ class ShardWriter:
             lock: what `claim` returned.
             plan: digest of the run's plan, stored in the marker.
             columns: the table's columns.
+            finished: told when the marker is on the disk.
 
         Raises:
             ShardError: the disk cannot be written.
         """
+        self._finished = finished
         self.files, self._fd, self._plan, self._columns = files, lock, plan, columns
         self._journal = -1
         try:
@@ -145,6 +154,7 @@ class ShardWriter:
             os.close(self._journal)
             self._journal = -1
             _tidy(files, self._fd, marker)
+        self._finished(files)
         return marker
 
     def _marker(self, rows: list[Row], published: list[Path], covered: int) -> Marker:

@@ -180,7 +180,6 @@ MISTAKES = [
     (["size=[64.5, 64]"], "size.0.0 = 64.5: input should be a valid integer"),
     (["size=[]"], "size = []: tuple should have at least 1 item"),
     (["prompts=[]"], "prompts = []: tuple should have at least 1 item"),
-    (["run=s3://bucket/a"], 'run = "s3://bucket/a": remote run directories are not supported; give a local folder'),
     (["gates=all"], 'gates = "all": expected a mapping of gates, or score_only'),
     (["gates=null"], "gates = null: expected a mapping of keys to values"),
     (["gates=score_only", "gates.face.threshold=0.5"], 'gates is "score_only", it has no keys; set gates=... whole'),

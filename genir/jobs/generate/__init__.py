@@ -10,6 +10,7 @@ from genir.errors import PlanError
 from genir.jobs.generate.launch import Launch
 from genir.runs.claims import Claims
 from genir.runs.drive import drive
+from genir.runs.mirror import joined
 from genir.runs.progress import Progress, log_to_file, worker_name
 from genir.runs.run import is_planned, set_goal
 from genir.runs.summary import describe, summarise
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("genir")
 
 
-def generate(config: Generate) -> int:
+def generate(config: Generate, part: ranks.Part | None = None) -> int:
     """Be one worker of the run.
+
+    Args:
+        config: what to make.
+        part: of a launch that is split by hand.
 
     Returns:
         The exit code: 0 when nothing is left for this worker, else the launcher's code for "run again".
@@ -30,7 +35,13 @@ def generate(config: Generate) -> int:
     Raises:
         GenirError: anything a user can mend.
     """
-    stop, launch = ranks.StopSignal(), Launch(config, ranks.worker())
+    stop, worker = ranks.StopSignal(), ranks.worker(part=part)
+    with joined(config.run, worker, stop) as mirror:
+        return _work(Launch(config, worker, mirror), stop)
+
+
+def _work(launch: Launch, stop: ranks.StopSignal) -> int:
+    config = launch.config
     if is_planned(launch.root):  # refuse a changed config, and see that nothing is left, before the model is loaded
         run = launch.open()
         set_goal(run, config.limit, config.target.kept)
@@ -72,9 +83,11 @@ def _tell(tally: Tally) -> None:
 
 def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
     """Say how the run stands; raises PlanError when the plan is exhausted before the target."""
+    if launch.mirror is not None:
+        launch.mirror.refresh(at_once=True)
     config, summary = launch.config, summarise(launch.root)
-    log.info("%s: %s", launch.root, describe(summary))
-    log.info("images in %s/image, the first ones on %s/preview.png", launch.root, launch.root)
+    log.info("%s: %s", config.run, describe(summary))
+    log.info("images in %s/image, the first ones on %s/preview.png", config.run, config.run)
     if claims.target_reached():
         log.info("target reached: the first %d kept images, in key order, are the result", config.target.kept)
         return 0
@@ -86,7 +99,7 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
         return 0
     if config.target.kept is not None:
         raise PlanError(
-            f"{launch.root}: the plan is exhausted: {summary.kept} of {summary.done} images kept, "
+            f"{config.run}: the plan is exhausted: {summary.kept} of {summary.done} images kept, "
             f"target.kept is {config.target.kept}; "
             + ("" if config.limit is None else "raise limit, or ")
             + "begin a new run with more prompts or replicas"

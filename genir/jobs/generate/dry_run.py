@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from genir import ranks, storage
 from genir.backbone import tokenizers
 from genir.jobs.generate.launch import Launch
+from genir.runs.mirror import viewed
 from genir.runs.run import is_planned
 from genir.runs.summary import describe, human_bytes, summarise
 
@@ -21,7 +22,12 @@ _AT_ONCE = 1000
 
 def dry_run(config: Generate) -> Iterator[str]:
     """Lines for the user; raises GenirError for everything `generate` would refuse before it loads weights."""
-    launch = Launch(config, ranks.worker())
+    with viewed(config.run) as mirror:
+        yield from _lines(Launch(config, ranks.worker(), mirror))
+
+
+def _lines(launch: Launch) -> Iterator[str]:
+    config = launch.config
     launch.check()
     truncated = _truncated(launch)
     yield from launch.description()

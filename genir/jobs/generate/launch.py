@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from genir.dualprompt import DualPrompt
     from genir.gate import Gate
     from genir.records import Sample
+    from genir.runs.mirror import Mirror
 
 
 class Launch:
     """The parts of one launch; raises GenirError for what cannot be used."""
 
-    def __init__(self, config: Generate, worker: ranks.Worker) -> None:
-        self.config, self.worker, self.root = config, worker, Path(config.run)
+    def __init__(self, config: Generate, worker: ranks.Worker, mirror: Mirror | None = None) -> None:
+        self.config, self.worker, self.mirror = config, worker, mirror
+        self.root = Path(config.run) if mirror is None else mirror.root
         self.prompts = PromptFiles(config.prompts)
         if not is_planned(self.root):
             self.prompts.check()
@@ -161,7 +163,7 @@ class Launch:
             "attention": backbone.attention,
         }
         config = self.config.model_dump(mode="json")
-        return open_run(self.root, self.plan, columns, self.meaning(), config, env, self.worker)
+        return open_run(self.root, self.plan, columns, self.meaning(), config, env, self.worker, self.mirror)
 
     def meaning(self) -> dict[str, Any]:
         """All that makes two runs the same run: the configuration, and the content of every file it names."""
@@ -186,7 +188,7 @@ class Launch:
         limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
         target = f" until {config.target.kept} are kept" if config.target.kept else ""
         return [
-            f"run        {self.root}" + (", resumed" if is_planned(self.root) else ", new"),
+            f"run        {config.run}" + (", resumed" if is_planned(self.root) else ", new"),
             f"model      {config.model.id}, {config.steps} steps, guidance {config.guidance.scale:g}, "
             f"dual prompt {config.dual or 'none'}, on {self.device}",
             f"prompts    {plan.prompts.count} from {', '.join(config.prompts)}, {config.replicas} replicas",
