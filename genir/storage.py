@@ -243,7 +243,8 @@ def check_locks(folder: Path) -> None:
     if not works:
         raise ShardError(
             f"{folder}: this file system has no working file locks (flock), which keep two workers off one shard; "
-            "choose a run directory on another file system, or mount this one with locks (Lustre: -o flock)"
+            "choose a run directory on another file system, mount this one with locks (Lustre: -o flock), or write "
+            f"run=file://{folder.absolute()}, which does without them"
         )
 
 
