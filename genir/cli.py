@@ -26,6 +26,7 @@ examples:
   genir quickstart                                        everything once, on the small model that travels with genir
   genir generate configs/generate_embedded.yaml --dry-run what would be made
   genir generate configs/generate_sdxl.yaml run=outputs/a limit=1000
+  genir prepare configs/prepare_sdxl.yaml images=photos run=outputs/set    pairs for learning a dual prompt
   torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
 The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped
 early: run it again, 130 interrupted twice.
@@ -100,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
     prompts.add(commands)
+    prepare = _command(commands, "prepare", _prepare, "photographs into a training set of clean pairs; resumes")
+    prepare.add_argument("config", metavar="CONFIG.yaml", help="configs/prepare_*.yaml, or your own")
+    prepare.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example images=photos batch=8")
+    prepare.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
     status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains", _STATUS)
     status.add_argument("run", metavar="RUN", help="run directory")
     status.add_argument("--json", action="store_true", help="one line of JSON for programs")
@@ -162,6 +167,24 @@ def _generate(options: argparse.Namespace) -> int:
     from genir.jobs.generate import generate
 
     return generate(config, options.part)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from genir import ranks
+    from genir.config.base import load
+    from genir.config.prepare import Prepare
+
+    config = load(Prepare, options.config, options.overrides)
+    if options.dry_run:
+        from genir.jobs.prepare.launch import Launch
+
+        launch = Launch(config, ranks.worker())
+        launch.check()
+        print("\n".join(launch.description()))  # noqa: T201
+        return 0
+    from genir.jobs.prepare import prepare
+
+    return prepare(config)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -105,6 +105,15 @@ def read_photograph(path: Path) -> np.ndarray:
         raise ImageError(f"{path}: {_reason(error)}") from error
 
 
+def fit(pixels_CHW: np.ndarray, size_HW: tuple[int, int]) -> np.ndarray:
+    """uint8 RGB pixels of `size_HW`: scaled until they just cover it (Lanczos), cropped in the middle."""
+    import numpy as np
+
+    image = Image.fromarray(np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0)))
+    height, width = size_HW
+    return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"

@@ -8,7 +8,7 @@ D width of a text encoder, P width of a pooled text vector, M learned vectors. P
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +95,12 @@ class Verdict:
     verdict: Literal["kept", "rejected", "error"]
     reason: str = ""
     """The first failing check in gate order ("face", "signal.entropy", ...) or "error:<class>"."""
+
+
+class Judged(Protocol):
+    """One task's outcome: a `Sample`, or what another command makes of its tasks."""
+
+    verdict: Verdict | None
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from genir.errors import GenirError, ModelError, Stopped
+from genir.halves import in_halves
 from genir.records import Conditioning, Prompt, Sample, Task
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def sample(
     if settings.offload_text_encoders:
         backbone.text.offload()
     for tasks, sides in zip(batches, encoded, strict=True):
-        samples = maker.make(tasks, sides, len(tasks))
+        samples = maker.make(tasks, sides)
         if samples[-1].error:  # a later success would have cleared the device of suspicion
             maker.check_model(samples[-1])
         yield samples
@@ -98,37 +99,29 @@ class _Maker:
         except Exception:  # noqa: BLE001 - seen again, and told, when the batch is made
             return None
 
-    def make(self, tasks: list[Task], sides: _Sides | None, planned: int) -> list[Sample]:
-        """Make `tasks`, all or a part of a planned batch."""
-        try:
-            samples = self._denoise(tasks, sides or self._encode(tasks))
-            if len(tasks) < planned:
+    def make(self, tasks: list[Task], sides: _Sides | None) -> list[Sample]:
+        """Make a planned batch, in parts where that fails."""
+
+        def work(part: Sequence[int]) -> list[Sample]:
+            rows = slice(part[0], part[-1] + 1)
+            own = sides._replace(positive=sides.positive.rows(rows)) if sides else self._encode(tasks[rows])
+            samples = self._denoise(tasks[rows], own)
+            if len(part) < len(tasks):
                 for made in samples:
-                    made.batch_executed = len(tasks)
+                    made.batch_executed = len(part)
             return samples
-        except (GenirError, Stopped, torch.AcceleratorError):
-            raise  # a device that faults stays broken: nothing it says about a task can be trusted
-        except Exception as error:  # noqa: BLE001 - whatever a task can provoke becomes its row, with its class and text
-            message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        # outside of the handler: there, the error's traceback would keep the tensors of the failed batch in memory
-        if len(tasks) == 1:
-            log.warning("task %s failed: %s", tasks[0].key, message)
-            return [Sample(tasks[0], None, error=message)]
-        log.warning("a batch of %d failed, trying halves: %s", len(tasks), message)
-        if torch.accelerator.is_available():
-            torch.accelerator.empty_cache()
-        half = len(tasks) // 2
-        made = []
-        for part in (slice(0, half), slice(half, len(tasks))):
-            of_part = sides and sides._replace(positive=sides.positive.rows(part))
-            made += self.make(tasks[part], of_part, planned)
-        return made
+
+        def failed(index: int, message: str) -> Sample:
+            log.warning("task %s failed: %s", tasks[index].key, message)
+            return Sample(tasks[index], None, error=message)
+
+        return in_halves(range(len(tasks)), work, failed)
 
     def check_model(self, failed: Sample) -> None:
         """Make an image of that size without a prompt: a model that cannot is no task's fault."""
         log.info("trying an image without a prompt, to see whether the device is at fault")
         probe = Task(failed.task.key, Prompt(""), 0, failed.task.height, failed.task.width)
-        made = self.make([probe], None, 1)[0]
+        made = self.make([probe], None)[0]
         if made.error:
             raise ModelError(
                 f"task {failed.task.key} failed with {failed.error}, an image without a prompt with {made.error}; the "

@@ -58,6 +58,8 @@ class Model(Protocol):
 
     identity: str
     """What decides the answers: model, settings."""
+    is_told: bool
+    """Does it read the question? Some models only describe the image."""
 
     def answer(self, questions: Sequence[Question]) -> list[str | Failure]:
         """One text or failure a question, in order; never hangs. Raises ModelError when no question can ever work."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from genir.chat.ask import Failure, Question
-from genir.errors import GenirError, ModelError
+from genir.errors import ModelError
+from genir.halves import in_halves
 
 if TYPE_CHECKING:
     import torch
-
-log = logging.getLogger("genir")
 
 
 class LocalModel:
@@ -44,25 +42,13 @@ class LocalModel:
         tokenizer.padding_side = "left"  # a decoder goes on where its prompt ends
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        self._tells = bool(getattr(self._processor, "chat_template", None))
+        self.is_told = bool(getattr(self._processor, "chat_template", None))
         self._max_tokens = max_tokens
         self.identity = json.dumps([id, max_tokens])
 
     def answer(self, questions: Sequence[Question]) -> list[str | Failure]:
         """One text or failure a question, in order; a batch that fails is split."""
-        import torch
-
-        try:
-            return self._generate(questions)
-        except (GenirError, torch.AcceleratorError):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a question can provoke is its failure
-            message = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if len(questions) == 1:
-            return [Failure(message, again=False, at_fault=True)]
-        log.warning("%d questions at once failed, trying halves: %s", len(questions), message)
-        half = len(questions) // 2
-        return self.answer(questions[:half]) + self.answer(questions[half:])
+        return in_halves(questions, self._generate, lambda question, message: Failure(message, False, at_fault=True))
 
     def _generate(self, questions: Sequence[Question]) -> list[str | Failure]:
         import torch
@@ -70,7 +56,7 @@ class LocalModel:
 
         pictures = [[Image.open(io.BytesIO(data)).convert("RGB") for data in question.images] for question in questions]
         options: dict[str, Any] = {"return_tensors": "pt"}
-        if self._tells:
+        if self.is_told:
             options |= {"text": [self._prompt(question) for question in questions], "padding": True}
             options |= {"images": pictures} if any(pictures) else {}
         else:
@@ -78,7 +64,7 @@ class LocalModel:
         inputs = self._processor(**options).to(self._model.device, self._model.dtype)
         with torch.inference_mode():
             ids_NL = self._model.generate(**inputs, max_new_tokens=self._max_tokens, do_sample=False)
-        if self._tells and not self._model.config.is_encoder_decoder:
+        if self.is_told and not self._model.config.is_encoder_decoder:
             ids_NL = ids_NL[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self._processor.batch_decode(ids_NL, skip_special_tokens=True)]
 

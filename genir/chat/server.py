@@ -67,7 +67,7 @@ class Server:
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._model, self._timeout, self._parallel, self._max_tokens = model, timeout, parallel, max_tokens
-        self.identity = json.dumps([model, max_tokens])
+        self.identity, self.is_told = json.dumps([model, max_tokens]), True
 
     def answer(self, questions: Sequence[Question]) -> list[str | Failure]:
         """One text or failure a question, in order.

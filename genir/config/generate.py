@@ -18,6 +18,18 @@ def _check_order(low_name: str, low: float | None, high_name: str, high: float |
         raise ValueError(f"{low_name} {low} is above {high_name} {high}: nothing lies between")
 
 
+def _as_sizes(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected [rows, columns] in pixels, or a list of such pairs")
+    return [value] if value and not any(isinstance(part, list | tuple) for part in value) else value
+
+
+Sizes = Annotated[Annotated[tuple[Size, ...], Field(min_length=1)] | None, BeforeValidator(_as_sizes)]
+"""One size or several; None: what the model knows."""
+
+
 class GuidanceConfig(Strict):
     """Classifier-free guidance; start, end and delay are fractions of the steps."""
 
@@ -169,14 +181,6 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _as_sizes(value: Any) -> Any:
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple):
-        raise ValueError("expected [rows, columns] in pixels, or a list of such pairs")
-    return [value] if value and not any(isinstance(part, list | tuple) for part in value) else value
-
-
 class Generate(Strict):
     """All keys of `genir generate`."""
 
@@ -193,7 +197,7 @@ class Generate(Strict):
         default=("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
     )
     replicas: int = Field(default=1, ge=1, description="images of each prompt")
-    size: Annotated[Annotated[tuple[Size, ...], Field(min_length=1)] | None, BeforeValidator(_as_sizes)] = Field(
+    size: Sizes = Field(
         default=None, description="[rows, columns], or a list of them drawn per image; null: what the model knows"
     )
     steps: int = Field(default=30, ge=1, le=1000, description="denoising steps")

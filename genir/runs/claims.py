@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genir.shards.files import Marker, read_marker
 from genir.shards.writer import ShardWriter, claim
@@ -11,7 +11,6 @@ from genir.shards.writer import ShardWriter, claim
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from genir.records import Task
     from genir.runs.run import Run
     from genir.shards.files import ShardFiles
 
@@ -22,7 +21,7 @@ class Claimed:
 
     shard: int
     writer: ShardWriter
-    batches: list[list[Task]]
+    batches: list[list[Any]]
     covered: int
     """What `ShardWriter.finish` is told when these batches are done."""
 

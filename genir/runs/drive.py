@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genir.errors import PlanError, Stopped
-from genir.runs.saver import Packing, Saver
+from genir.runs.saver import Saver
 from genir.runs.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from genir.records import Sample, Task
     from genir.runs.claims import Claims
+    from genir.runs.saver import Files
 
 
 @dataclass(frozen=True)
 class Stage:
     """What is done with the tasks of a shard: one part keeps the device busy, the other goes on beside it."""
 
-    make: Callable[[list[list[Task]]], Iterator[list[Sample]]]
+    make: Callable[[list[list[Any]]], Iterator[list[Any]]]
     """Batches of tasks -> their samples, in the same order; on the main thread; may raise Stopped."""
-    judge: Callable[[list[Sample]], None]
+    judge: Callable[[list[Any]], None]
     """Gives the samples of a batch their scores and verdicts; on the saver's thread."""
 
 
@@ -49,7 +49,7 @@ class Guard:
 def drive(
     claims: Claims,
     stage: Stage,
-    packing: Packing,
+    pack: Callable[[str, Any], Files],
     guard: Guard,
     should_stop: Callable[[], bool],
     progress: Callable[[Tally], None],
@@ -62,7 +62,7 @@ def drive(
     Args:
         claims: the shards.
         stage: what is done with their tasks.
-        packing: how samples become files.
+        pack: how what was judged becomes files, as `Saver` has it.
         guard: when to give the run up.
         should_stop: asked between batches.
         progress: told after every batch, and at the end.
@@ -72,7 +72,7 @@ def drive(
         ShardError: the disk cannot be written.
     """
     tally = Tally()
-    with Saver(stage.judge, packing, tally) as saver:
+    with Saver(stage.judge, pack, tally) as saver:
         for claimed in claims:
             left = len(claimed.batches)
             try:

@@ -20,7 +20,7 @@ from genir.shards.files import ShardFiles
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from genir.plan import Plan
+    from genir.plan import Cut
     from genir.ranks import Worker
     from genir.records import Columns
     from genir.runs.mirror import Mirror
@@ -36,7 +36,7 @@ class Run:
     """An open run directory."""
 
     root: Path
-    plan: Plan
+    plan: Cut[Any]
     columns: Columns
     digest: str
     worker: Worker
@@ -82,7 +82,7 @@ def check_run(root: Path, meaning: dict[str, Any]) -> None:
 
 def open_run(
     root: Path,
-    plan: Plan,
+    plan: Cut[Any],
     columns: Columns,
     meaning: dict[str, Any],
     config: dict[str, Any],

@@ -1,4 +1,4 @@
-"""Judge, encode and write finished batches on another thread, behind a bounded queue."""
+"""Judge, encode and write finished batches on another thread, behind a bounded queue; how samples become files."""
 
 from __future__ import annotations
 
@@ -41,16 +41,8 @@ BASE_COLUMNS: Columns = {
 }
 
 
-@dataclass(frozen=True)
-class Packing:
-    """How samples become files."""
-
-    image_format: images.Format
-    level: int
-    provenance: dict[str, Any]
-    """Goes into the JSON of every kept image: model, dual prompt, sampling settings."""
-    rejects: Path | None
-    """Folder for pixels of images that the signal or quality gate rejected; None keeps none."""
+Files = tuple[dict[str, Any], dict[str, bytes]]
+"""The table row of one task, and the members that it adds to the tar."""
 
 
 def row(sample: Sample) -> dict[str, Score | str]:
@@ -76,18 +68,60 @@ def row(sample: Sample) -> dict[str, Score | str]:
     }
 
 
+@dataclass(frozen=True)
+class Packing:
+    """How samples become files."""
+
+    image_format: images.Format
+    level: int
+    provenance: dict[str, Any]
+    """Goes into the JSON of every kept image: model, dual prompt, sampling settings."""
+    rejects: Path | None
+    """Folder for pixels of images that the signal or quality gate rejected; None keeps none."""
+
+    def __call__(self, shard: str, sample: Sample) -> Files:
+        """Row and tar members of one judged sample; rejected pixels are stored where that is asked for."""
+        facts = row(sample)
+        if facts["verdict"] == "kept":
+            return facts, self._members(sample, facts)
+        if facts["verdict"] == "rejected" and not str(facts["reason"]).startswith("face"):
+            self._store_reject(shard, sample)
+        return facts, {}
+
+    def _members(self, sample: Sample, facts: dict[str, Any]) -> dict[str, bytes]:
+        assert sample.pixels_CHW is not None
+        key = sample.task.key
+        known = {name: value for name, value in facts.items() if value not in (None, "")}
+        return {
+            f"{key}.{self.image_format}": images.encode(sample.pixels_CHW, self.image_format, self.level),
+            f"{key}.json": json.dumps({**known, **self.provenance}, separators=(",", ":")).encode(),
+            f"{key}.txt": sample.task.prompt.text.encode(),
+        }
+
+    def _store_reject(self, shard: str, sample: Sample) -> None:
+        if self.rejects is None or sample.pixels_CHW is None:
+            return
+        folder = self.rejects / shard
+        with storage.explained(folder):
+            self.rejects.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            data = images.encode(sample.pixels_CHW, self.image_format, self.level)
+            storage.write(folder / f"{sample.task.key}.{self.image_format}", data)
+
+
 class Saver:
     """Saves batches on a thread of its own, in order; leaving the `with` block waits until all is written."""
 
-    def __init__(self, judge: Callable[[list[Sample]], None], packing: Packing, tally: Tally) -> None:
+    def __init__(self, judge: Callable[[list[Any]], None], pack: Callable[[str, Any], Files], tally: Tally) -> None:
         """Begin with nothing.
 
         Args:
-            judge: gives the samples of a batch their verdicts.
-            packing: how samples become files.
+            judge: gives the samples of a batch (or what else a stage makes) their verdicts.
+            pack: (name of the shard, one judged sample) -> its files; on a thread of its own, encoding does not hold
+                Python's lock.
             tally: counts every batch that is on the disk.
         """
-        self._judge, self._packing, self._tally = judge, packing, tally
+        self._judge, self._pack, self._tally = judge, pack, tally
         # one batch waits while one is saved: more would only add to what a kill loses
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
@@ -105,7 +139,7 @@ class Saver:
         if kind is None:
             self._raise()
 
-    def add(self, writer: ShardWriter, samples: list[Sample]) -> None:
+    def add(self, writer: ShardWriter, samples: list[Any]) -> None:
         """Queue one whole batch of a shard; blocks while the queue is full.
 
         Raises:
@@ -137,7 +171,7 @@ class Saver:
             finally:
                 self._queue.task_done()
 
-    def _save(self, writer: ShardWriter, samples: list[Sample]) -> None:
+    def _save(self, writer: ShardWriter, samples: list[Any]) -> None:
         if self._error is not None:
             return  # nothing may follow what failed; the main thread will see the error
         self._judge(samples)
@@ -152,36 +186,3 @@ class Saver:
         with writer:
             if covered is not None and self._error is None:
                 writer.finish(covered)
-
-    def _pack(self, shard: str, sample: Sample) -> tuple[dict[str, Score | str], dict[str, bytes]]:
-        """Row and tar members of one judged sample; on a thread of its own, encoding does not hold Python's lock."""
-        facts = row(sample)
-        if facts["verdict"] == "kept":
-            return facts, self._members(sample, facts)
-        if self._stores_reject(facts):
-            self._store_reject(shard, sample)
-        return facts, {}
-
-    def _members(self, sample: Sample, facts: dict[str, Any]) -> dict[str, bytes]:
-        assert sample.pixels_CHW is not None
-        key, packing = sample.task.key, self._packing
-        known = {name: value for name, value in facts.items() if value not in (None, "")}
-        return {
-            f"{key}.{packing.image_format}": images.encode(sample.pixels_CHW, packing.image_format, packing.level),
-            f"{key}.json": json.dumps({**known, **packing.provenance}, separators=(",", ":")).encode(),
-            f"{key}.txt": sample.task.prompt.text.encode(),
-        }
-
-    def _stores_reject(self, facts: dict[str, Any]) -> bool:
-        return facts["verdict"] == "rejected" and not str(facts["reason"]).startswith("face")
-
-    def _store_reject(self, shard: str, sample: Sample) -> None:
-        packing = self._packing
-        if packing.rejects is None or sample.pixels_CHW is None:
-            return
-        folder = packing.rejects / shard
-        with storage.explained(folder):
-            packing.rejects.mkdir(mode=0o700, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
-            data = images.encode(sample.pixels_CHW, packing.image_format, packing.level)
-            storage.write(folder / f"{sample.task.key}.{packing.image_format}", data)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genir.records import Sample
+    from collections.abc import Sequence
+
+    from genir.records import Judged
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Tally:
         """Seconds of making alone over all seconds: 1 is the bare denoising loop."""
         return self.making / self.seconds if self.seconds else 0.0
 
-    def add(self, samples: list[Sample]) -> None:
+    def add(self, samples: Sequence[Judged]) -> None:
         """Count one batch that is saved."""
         for sample in samples:
             assert sample.verdict is not None
@@ -47,7 +49,7 @@ class Tally:
             if sample.verdict.reason:
                 self.reasons[sample.verdict.reason] += 1
 
-    def timed_making(self, batches: Iterator[list[Sample]]) -> Iterator[list[Sample]]:
+    def timed_making(self, batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
         """Pass the batches on, counting the seconds in which they are made."""
         while True:
             with self._counted("making"):

@@ -96,6 +96,7 @@ QUESTIONS = [
 @pytest.mark.parametrize("kind", ["llava", "blip"])
 def test_a_batch_gives_what_its_questions_give_alone(kind: str, request: pytest.FixtureRequest) -> None:
     model = LocalModel(str(request.getfixturevalue(kind)), CPU, max_tokens=6)
+    assert model.is_told == (kind == "llava")
     together = model.answer(QUESTIONS)
     assert together == [model.answer([question])[0] for question in QUESTIONS]
     assert all(isinstance(reply, str) and "USER" not in reply.split()[:1] for reply in together)

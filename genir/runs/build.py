@@ -1,0 +1,75 @@
+"""Configuration -> parts, for the jobs that use a text-to-image model or gates (nothing is loaded at import)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genir.backbone import files
+
+if TYPE_CHECKING:
+    import torch
+
+    from genir.backbone.model import Backbone
+    from genir.config.generate import Gates
+    from genir.config.shared import Model
+    from genir.gate import Gate
+
+
+def model_identity(model: Model) -> dict[str, str]:
+    """File -> SHA-256 of everything the model consists of; raises ModelError."""
+    return files.identity(
+        model.id,
+        revision=model.revision,
+        variant=model.variant,
+        vae=model.vae,
+        loras=_loras(model),
+        config=model.config,
+    )
+
+
+def model_geometry(model: Model) -> files.Geometry | None:
+    """The sizes that the model can make, as far as its configs say; raises ModelError."""
+    return files.geometry(model.id, revision=model.revision, variant=model.variant, config=model.config)
+
+
+def load_backbone(model: Model, device: torch.device) -> Backbone:
+    """Load the model, without a dual prompt; raises ModelError."""
+    from genir.backbone.load import load
+
+    return load(
+        model.id,
+        revision=model.revision,
+        variant=model.variant,
+        dtype=model.dtype,
+        vae=model.vae,
+        scheduler=model.scheduler and {"name": model.scheduler.name, **model.scheduler.options()},
+        loras=_loras(model),
+        config=model.config,
+        device=device,
+        attention=model.attention,
+    )
+
+
+def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
+    """The gates, the face gate first; they compute in float64, which of the accelerators only CUDA has."""
+    from genir import gate
+
+    gates = []
+    if wanted.face is not None:
+        gates.append(gate.face_gate(wanted.face.threshold, wanted.face.scales, wanted.face.long_side, device))
+    if wanted.signal is not None:
+        gates.append(gate.signal_gate(wanted.signal.bounds()))
+    if wanted.quality:
+        gates.append(gate.quality_gate({name: (bound.min, bound.max) for name, bound in wanted.quality.items()}))
+    return gates
+
+
+def gate_device(device: torch.device) -> torch.device:
+    """Where the gates of a model on `device` run."""
+    import torch
+
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def _loras(model: Model) -> list[dict[str, Any]]:
+    return [lora.model_dump() for lora in model.loras]

@@ -1,0 +1,38 @@
+"""A batch that fails is split until what fails is alone (tests/test_sample.py has the whole story)."""
+
+import logging
+
+import pytest
+import torch
+
+from genir.errors import ModelError, Stopped
+from genir.halves import in_halves
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    caplog.set_level(logging.CRITICAL + 1, "genir")
+
+
+def double(poison):
+    def work(items):
+        if poison in items:
+            raise ValueError("bad\n item")
+        return [2 * item for item in items]
+
+    return work
+
+
+@pytest.mark.parametrize("poison", range(-1, 5))
+def test_neighbours_survive_in_order(poison):
+    found = in_halves(range(5), double(poison), lambda item, message: (item, message))
+    assert found == [2 * n if n != poison else (n, "ValueError: bad item") for n in range(5)]
+
+
+@pytest.mark.parametrize("error", [ModelError("no"), Stopped(), torch.AcceleratorError("gone"), KeyboardInterrupt()])
+def test_what_is_no_items_fault_passes_through(error):
+    def work(items):
+        raise error
+
+    with pytest.raises(type(error)):
+        in_halves([1, 2], work, lambda item, message: None)
