@@ -170,7 +170,6 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from genir import ranks
     from genir.config.base import load
     from genir.config.prepare import Prepare
 

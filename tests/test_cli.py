@@ -37,7 +37,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 def test_help_names_every_command():
     done = python("-m", "genir", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for text in ("generate", "status", "quickstart", "Exit codes: 0 done, 2 user error, 75 stopped"):
+    for text in ("generate", "prepare", "status", "quickstart", "Exit codes: 0 done, 2 user error, 75 stopped"):
         assert text in done.stdout
 
 
