@@ -114,6 +114,13 @@ class Prepare(Strict):
     )
     device: str = Field(default="auto", description="auto, cpu, cuda (of the local rank), cuda:1, mps, ...")
 
+    @field_validator("run")
+    @classmethod
+    def _local(cls, run: str) -> str:
+        if "://" in run:
+            raise ValueError("a training set is made in a local folder; copy it to the object store afterwards")
+        return run
+
     @model_validator(mode="after")
     def _makes_negatives(self) -> Prepare:
         if not self.degraded_per_image and self.sdedit is None:

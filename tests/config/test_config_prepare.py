@@ -28,6 +28,7 @@ def test_the_shipped_configs_are_read(name):
         (["sdedit.template='{words} {'"], "expected {words}, and {caption} if you like"),
         (["sdedit.strength=0"], "sdedit.strength = 0: input should be greater than 0"),
         (["sdedit.strength=0.1", "sdedit.steps=5"], "strength 0.1 of 5 steps is no step; raise one of them"),
+        (["run=s3://bucket/set"], "a training set is made in a local folder"),
         (["sdedit.words=some"], "input should be 'one', 'joined' or 'sampled'"),
         (["captions.chat={url: 'http://a'}"], "captions.chat.model is required"),
         (["images=null"], "images = null"),
