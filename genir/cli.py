@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from genir import __version__, ranks
-from genir.errors import GenirError, StoreError
+from genir.errors import ConfigError, GenirError, StoreError
 from genir.jobs.prompts import commands as prompts
 
 EXIT_USER_ERROR = 2
@@ -39,6 +39,21 @@ examples:
   genir status outputs/a --json                   for programs
 Exit codes: 0 the latest launch's limit and target are reached, 75 work remains, 2 all is done, but fewer
 images are kept than target.kept asks for (or no run there).
+"""
+
+_VERIFY = """\
+examples:
+  genir verify outputs/a                          planned = kept + rejected + errors, nothing twice or missing
+  genir verify outputs/a --repair                 bad shards: only batches that cannot be saved are made again
+  genir verify outputs/a --repair prompts=/new/place/bank.jsonl device=cuda:1
+Exit codes: 0 proven, 75 proven, but not all that was asked for is made yet, 2 something is bad.
+"""
+_REGENERATE = """\
+examples:
+  genir regenerate outputs/a --key 000000385      its whole frozen batch again; writes outputs/a/regenerated/
+  genir regenerate outputs/a --key 000000385 device=cpu
+On the run's hardware and libraries the pixels and bytes must be equal (exit code 2 if not); elsewhere
+the PSNR to the stored image is shown. Rejected images can be had back so, except those with a face.
 """
 
 
@@ -116,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
         const=10.0,
         help="look again every so often (10), until nothing is left to do",
     )
+    verify = _command(commands, "verify", _verify, "prove that a run is whole: every hash, row and image", _VERIFY)
+    verify.add_argument("run", metavar="RUN", help="run directory")
+    verify.add_argument("--repair", action="store_true", help="make again what is bad; old files are kept as .bad")
+    verify.add_argument("overrides", metavar="key.path=value", nargs="*", help="for --repair, such as device=cpu")
+    regenerate = _command(
+        commands, "regenerate", _regenerate, "make one image of a run again, and compare it", _REGENERATE
+    )
+    regenerate.add_argument("run", metavar="RUN", help="run directory")
+    regenerate.add_argument("--key", required=True, help="of the image, nine digits")
+    regenerate.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as device=cpu")
     quickstart = _command(commands, "quickstart", _quickstart, "everything once, on the embedded model")
     quickstart.add_argument("run", metavar="RUN", nargs="?", default="outputs/quickstart", help="run directory")
     return parser
@@ -197,6 +222,30 @@ def _status(options: argparse.Namespace) -> int:
         if options.watch is None or found.code != ranks.EXIT_AGAIN:
             return found.code
         time.sleep(options.watch)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from genir.jobs.verify import verify
+
+    if options.overrides and not options.repair:
+        raise ConfigError(f"verify: {options.overrides[0]!r} has a meaning only with --repair; leave it out")
+    found = verify(options.run)
+    print("\n".join(found.lines()), flush=True)  # noqa: T201
+    if options.repair and found.bad:
+        from genir.jobs.generate.repair import repair
+
+        repair(options.run, found.bad, options.overrides)
+        found = verify(options.run)
+        print("\n".join(found.lines()))  # noqa: T201
+    return found.code
+
+
+def _regenerate(options: argparse.Namespace) -> int:
+    from genir.jobs.generate.regenerate import regenerate
+
+    for line in regenerate(options.run, options.key, options.overrides):
+        print(line, flush=True)  # noqa: T201
+    return 0
 
 
 def _quickstart(options: argparse.Namespace) -> int:

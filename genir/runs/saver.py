@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
+
     from genir.records import Columns, Sample, Score
     from genir.runs.tally import Tally
     from genir.shards.writer import ShardWriter
@@ -83,19 +85,20 @@ class Packing:
         """Row and tar members of one judged sample; rejected pixels are stored where that is asked for."""
         facts = row(sample)
         if facts["verdict"] == "kept":
-            return facts, self._members(sample, facts)
+            assert sample.pixels_CHW is not None
+            return facts, self.members(facts, sample.pixels_CHW)
         if facts["verdict"] == "rejected" and not str(facts["reason"]).startswith("face"):
             self._store_reject(shard, sample)
         return facts, {}
 
-    def _members(self, sample: Sample, facts: dict[str, Any]) -> dict[str, bytes]:
-        assert sample.pixels_CHW is not None
-        key = sample.task.key
+    def members(self, facts: dict[str, Any], pixels_CHW: np.ndarray) -> dict[str, bytes]:
+        """The tar members of a kept image and its row: image, JSON and prompt."""
+        key = facts["key"]
         known = {name: value for name, value in facts.items() if value not in (None, "")}
         return {
-            f"{key}.{self.image_format}": images.encode(sample.pixels_CHW, self.image_format, self.level),
+            f"{key}.{self.image_format}": images.encode(pixels_CHW, self.image_format, self.level),
             f"{key}.json": json.dumps({**known, **self.provenance}, separators=(",", ":")).encode(),
-            f"{key}.txt": sample.task.prompt.text.encode(),
+            f"{key}.txt": facts["prompt"].encode(),
         }
 
     def _store_reject(self, shard: str, sample: Sample) -> None:
@@ -175,11 +178,11 @@ class Saver:
         if self._error is not None:
             return  # nothing may follow what failed; the main thread will see the error
         self._judge(samples)
-        rows, members = [], {}
-        for facts, files in self._encoders.map(partial(self._pack, writer.files.name), samples):
+        rows, files = [], {}
+        for facts, packed in self._encoders.map(partial(self._pack, writer.files.name), samples):
             rows.append(facts)
-            members |= files
-        writer.add(rows, members)
+            files |= packed
+        writer.add(rows, files)
         self._tally.add(samples)
 
     def _end(self, writer: ShardWriter, covered: int | None) -> None:

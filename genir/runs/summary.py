@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from genir import storage
 from genir.errors import PlanError
 from genir.shards.files import Marker, ShardFiles, read_journal
 from genir.shards.reader import markers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass
@@ -46,7 +44,7 @@ def summarise(root: Path) -> Summary:
     Raises:
         PlanError: no run there.
     """
-    plan = _plan(root)
+    plan = read_plan(root)
     summary = Summary(plan["tasks"], plan["shards"])
     stage = root / "image"
     finished: dict[int, Marker] = {}
@@ -65,7 +63,15 @@ def summarise(root: Path) -> Summary:
     return summary
 
 
-def _plan(root: Path) -> dict[str, Any]:
+def local_root(run: str) -> Path:
+    """The run directory as a local folder; raises PlanError for one in an object store."""
+    if "://" in run:
+        raise PlanError(f"{run}: lies in an object store; copy it to a local folder, all of its bytes are needed")
+    return Path(run)
+
+
+def read_plan(root: Path) -> dict[str, Any]:
+    """The content of plan.json; raises PlanError where there is none."""
     path = root / "plan.json"
     with storage.explained(path):
         if not path.exists():
@@ -81,11 +87,16 @@ def _plan(root: Path) -> dict[str, Any]:
     return plan
 
 
-def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: dict[int, Marker]) -> None:
+def read_goal(root: Path) -> dict[str, int | None]:
+    """`limit` and `kept` of the latest launch; null: all."""
     try:
-        goal = json.loads((root / "goal.json").read_bytes())
+        return json.loads((root / "goal.json").read_bytes())
     except FileNotFoundError:
-        goal = {"limit": None, "kept": None}
+        return {"limit": None, "kept": None}
+
+
+def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: dict[int, Marker]) -> None:
+    goal = read_goal(root)
     limit, kept, size = min(goal["limit"] or plan["tasks"], plan["tasks"]), goal["kept"], plan["shard_size"]
     in_prefix = covered = 0
     for shard in range(-(-limit // size)):

@@ -155,15 +155,19 @@ class Launch:
         columns = dict(BASE_COLUMNS)
         for gate in self.gates:
             columns |= gate.columns
-        env = backbone and {
+        env = backbone and self.environment(backbone)
+        config = self.config.model_dump(mode="json")
+        return open_run(self.root, self.plan, columns, self.meaning(), config, env, self.worker, self.mirror)
+
+    def environment(self, backbone: Backbone) -> dict[str, Any]:
+        """What env.json says of this launch beside the versions of the libraries."""
+        return {
             "model": self.config.model.id,
             "model_files": self.model_files,
             "device": _device_name(self.device),
             "model_licence": backbone.licence,
             "attention": backbone.attention,
         }
-        config = self.config.model_dump(mode="json")
-        return open_run(self.root, self.plan, columns, self.meaning(), config, env, self.worker, self.mirror)
 
     def meaning(self) -> dict[str, Any]:
         """All that makes two runs the same run: the configuration, and the content of every file it names."""

@@ -1,0 +1,107 @@
+"""`genir regenerate`: make one image again, in its whole frozen batch, and compare it with what the run recorded."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genir import images, storage
+from genir.errors import PlanError, ShardError
+from genir.jobs.generate.again import Again
+from genir.runs.summary import local_root
+from genir.shards import reader
+from genir.shards.files import read_marker
+from genir.shards.verify import trusted_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from genir.shards.files import Row, ShardFiles
+
+
+def regenerate(run: str, key: str, overrides: Sequence[str]) -> Iterator[str]:
+    """Lines for the user; the picture goes to `<run>/regenerated/`, unless the face gate rejected it.
+
+    Raises:
+        PlanError: no such run or key, or the key is not made yet.
+        ShardError: equal hardware and libraries gave other pixels.
+        GenirError: the run's model or prompts are not where its configuration says.
+    """
+    again = Again(local_root(run), overrides)
+    shard = _shard(again, key)
+    files = again.run.shard(shard)
+    table = _rows(again.root, files, key)
+    tasks = next(batch for batch in again.plan.batches(shard) if key in (task.key for task in batch))
+    recorded = [table[task.key] for task in tasks]
+    yield f"task       {key} of shard {files.name}, in its batch of {len(tasks)}: {_verdict(table[key])}"
+    samples = again.make(tasks)
+    changes = again.changes()
+    yield "hardware   " + (
+        "and libraries are the run's" if not changes else f"or libraries differ: {'; '.join(changes)}"
+    )
+    rows, made = again.files(samples)
+    same = [row["pixels_sha256"] == old["pixels_sha256"] for row, old in zip(rows, recorded, strict=True)]
+    yield f"pixels     {sum(same)} of {len(same)} images have the recorded hash"
+    yield f"rows       {sum(map(dict.__eq__, rows, recorded))} of {len(rows)} are equal in every column"
+    stored = {name: data for name, data in reader.members(files) if name.partition(".")[0] in {t.key for t in tasks}}
+    if stored:
+        equal = sum(made.get(name) == data for name, data in stored.items())
+        yield f"bytes      {equal} of {len(stored)} stored files (image, JSON, prompt) are equal"
+    pixels_CHW = next(sample.pixels_CHW for sample in samples if sample.task.key == key)
+    if pixels_CHW is not None:
+        yield from _pictures(again, table[key], pixels_CHW, stored)
+    exempt = any(row["batch_executed"] is not None for row in (*rows, *recorded))
+    if exempt:
+        yield "note       a batch that was split when it ran out of memory may have other bytes"
+    if not all(same) and not changes and not exempt:
+        raise ShardError(f"{run}: {key}: other pixels although hardware and libraries are the run's")
+
+
+def _shard(again: Again, key: str) -> int:
+    if not (key.isascii() and key.isdigit()) or int(key) >= again.plan.n_tasks:
+        last = f"{again.plan.n_tasks - 1:09d}"
+        raise PlanError(f"{again.root}: no task {key!r}; the run's keys go from 000000000 to {last} (--key)")
+    if len(key) != 9:
+        raise PlanError(f"{again.root}: a key has nine digits: --key {int(key):09d}")
+    return int(key) // again.plan.shard_size
+
+
+def _rows(root: Path, files: ShardFiles, key: str) -> dict[str, Row]:
+    table = trusted_rows(files) if read_marker(files) else None
+    if table is None or key not in (row["key"] for row in table):
+        raise PlanError(
+            f"{root}: {key} is not recorded yet: shard {files.name} is unfinished or bad (`genir verify {root}`)"
+        )
+    return {row["key"]: row for row in table}
+
+
+def _verdict(row: Row) -> str:
+    return f"{row['verdict']}, {row['reason']}" if row["reason"] else row["verdict"]
+
+
+def _pictures(again: Again, row: Row, pixels_CHW: np.ndarray, stored: dict[str, bytes]) -> Iterator[str]:
+    """Compare with the stored picture, if there is one, and write the new one."""
+    packing = again.launch.packing()
+    name = f"{row['key']}.{packing.image_format}"
+    if name in stored:
+        yield f"picture    {_difference(images.decode(stored[name]), pixels_CHW)}"
+    if row["reason"] == "face":
+        yield "picture    not written: the face gate rejected it"
+        return
+    folder = again.root / "regenerated"
+    with storage.explained(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        storage.write(folder / name, images.encode(pixels_CHW, packing.image_format, packing.level))
+    yield f"picture    {folder / name}"
+
+
+def _difference(old_CHW: np.ndarray, new_CHW: np.ndarray) -> str:
+    """PSNR = 10 log10(255^2 / MSE) over all pixels and channels."""
+    difference = old_CHW.astype(np.float64) - new_CHW
+    if not difference.any():
+        return "equal to the stored one"
+    psnr = 10 * math.log10(255**2 / float(np.mean(difference**2)))
+    return f"PSNR to the stored one {psnr:.1f} dB, largest difference {int(np.abs(difference).max())} of 255"

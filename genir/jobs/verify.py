@@ -1,0 +1,150 @@
+"""`genir verify`: planned = kept + rejected + errors, nothing twice, nothing missing, every hash right, every image
+decodes to the pixels that were judged. Needs neither the model nor the prompts.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from genir.ranks import EXIT_AGAIN
+from genir.runs.summary import local_root, read_goal, read_plan
+from genir.shards.files import ShardFiles
+from genir.shards.verify import Proof, prove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+log = logging.getLogger("genir")
+
+LINE_EVERY = 30.0  # seconds between plain lines
+SHOWN = 20  # problems
+
+
+@dataclass
+class Verification:
+    """What was found in a run."""
+
+    root: Path
+    planned: int = 0
+    """Tasks that the latest launch asks for (with a target: of the first shards that reach it)."""
+    more: int = 0
+    """Rows beyond these: batches are whole, an earlier launch had asked for more."""
+    missing: int = 0
+    """Planned tasks without a row: not made yet."""
+    unproven: int = 0
+    """Planned tasks of bad shards."""
+    verdicts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    shards: int = 0
+    bad: dict[int, list[str]] = field(default_factory=dict)
+    """Shard -> its problems."""
+
+    @property
+    def code(self) -> int:
+        """Exit code: 0 proven and complete, 75 proven but not all is made yet, 2 something is bad."""
+        if self.bad or not self.adds_up:
+            return 2
+        return EXIT_AGAIN if self.missing else 0
+
+    @property
+    def adds_up(self) -> bool:
+        """Planned tasks and what became of them."""
+        return self.planned + self.more == self.verdicts.total() + self.missing + self.unproven
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        problems = [f"  {problem}" for found in self.bad.values() for problem in found]
+        if len(problems) > SHOWN:
+            problems[SHOWN:] = [f"  and {len(problems) - SHOWN} more"]
+        reasons = Counter(self.reasons)
+        rejected = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        lines = [
+            *([f"{len(self.bad)} of {self.shards} finished shards are bad:", *problems] if self.bad else []),
+            f"planned    {self.planned}" + (f", and {self.more} more were made" if self.more else ""),
+            f"kept       {self.verdicts['kept']}",
+            f"rejected   {self.verdicts['rejected']}",
+            f"errors     {self.verdicts['error']}" + (f"   ({rejected})" if rejected else ""),
+            f"missing    {self.missing}",
+            f"unproven   {self.unproven}",
+        ]
+        return [*lines, f"{self.root}: {self._conclusion()}"]
+
+    def _conclusion(self) -> str:
+        if self.bad:
+            return f"NOT proven; `genir verify {self.root} --repair` makes again what is bad"
+        if not self.adds_up:
+            return "NOT proven: the counts do not add up"
+        proven = f"proven: {self.shards} shards, every hash, row and image"
+        return proven + (f"; {self.missing} planned tasks are not made yet" if self.missing else "")
+
+
+def verify(run: str) -> Verification:
+    """Look at every byte of a run, with as many processes as this one may use processors.
+
+    Raises:
+        PlanError: no run there.
+    """
+    root = local_root(run)
+    plan, goal = read_plan(root), read_goal(root)
+    limit = min(goal["limit"] or plan["tasks"], plan["tasks"])
+    found = Verification(root)
+    for shard, proof in _watched(_proofs(root, plan, limit), plan["shards"]):
+        asked = max(0, min(limit, (shard + 1) * plan["shard_size"]) - shard * plan["shard_size"])
+        if goal["kept"] and found.verdicts["kept"] >= goal["kept"] and not found.missing + found.unproven:
+            asked = 0  # the target is reached by the shards before
+        _add(found, shard, asked, proof)
+    return found
+
+
+def _add(found: Verification, shard: int, asked: int, proof: Proof | None) -> None:
+    found.planned += asked
+    if proof is None:
+        found.missing += asked
+    elif proof.problems:
+        found.shards += 1
+        found.bad[shard] = proof.problems
+        found.unproven += asked
+    else:
+        found.shards += 1
+        made = min(asked, proof.asked)
+        found.missing += asked - made
+        found.more += proof.verdicts.total() - made
+        found.verdicts += proof.verdicts
+        found.reasons += proof.reasons
+
+
+def _proofs(root: Path, plan: dict[str, Any], limit: int) -> Iterator[Proof | None]:
+    """Of all shards, in order."""
+    shards = range(plan["shards"])
+    check = partial(_proof, root, plan, limit)
+    processes = min(len(os.sched_getaffinity(0)), plan["shards"])
+    # spawned: a forked child could keep a lock that another thread holds
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(check, shards, chunksize=max(1, min(16, plan["shards"] // (4 * processes))))
+
+
+def _proof(root: Path, plan: dict[str, Any], limit: int, shard: int) -> Proof | None:
+    first, size = shard * plan["shard_size"], plan["shard_size"]
+    keys = range(first, min(first + size, plan["tasks"]))
+    return prove(ShardFiles.of(root / "image", shard, plan["shards"]), keys, limit, plan)
+
+
+def _watched(proofs: Iterable[Proof | None], total: int) -> Iterator[tuple[int, Proof | None]]:
+    """Number them, with a bar on a terminal and plain lines elsewhere."""
+    shown = time.monotonic()
+    for shard, proof in enumerate(tqdm(proofs, total=total, unit="shard", disable=None, dynamic_ncols=True)):
+        if time.monotonic() - shown >= LINE_EVERY:
+            shown = time.monotonic()
+            log.info("%d of %d shards checked", shard, total)
+        yield shard, proof
