@@ -43,7 +43,9 @@ def genir(*arguments):
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     run = tmp_path_factory.mktemp("sound") / "run"
-    done = genir("generate", CONFIG, *SMALL, "limit=12", f"run={run}")
+    bank = run.parent / "bank.txt"
+    bank.write_text("".join(f"a lake below {number} hills\n" for number in range(20)))
+    done = genir("generate", CONFIG, *SMALL, "limit=12", f"run={run}", f"prompts={bank}")
     assert done.returncode == 0, done.stderr
     return run
 
@@ -54,7 +56,7 @@ def run(sound, tmp_path):
 
 
 def rows(run):
-    return [row for shard in range(3) for row in reader.rows(ShardFiles.of(run / "image", shard, 125))]
+    return [row for shard in range(3) for row in reader.rows(ShardFiles.of(run / "image", shard, 5))]
 
 
 def one(run, verdict):
@@ -182,7 +184,7 @@ def test_an_image_with_a_face_is_never_written(run, monkeypatch):
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("000000500", "no task '000000500'; the run's keys go from 000000000 to 000000499"),
+        ("000000020", "no task '000000020'; the run's keys go from 000000000 to 000000019"),
         ("-1", "no task '-1'"),
         ("five", "no task 'five'"),
         ("5", "a key has nine digits: --key 000000005"),
