@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from genir.errors import PlanError
 from genir.ranks import EXIT_AGAIN
 from genir.runs.summary import local_root, read_goal, read_plan
 from genir.shards.files import ShardFiles
@@ -93,10 +94,12 @@ def verify(run: str) -> Verification:
     """Look at every byte of a run, with as many processes as this one may use processors.
 
     Raises:
-        PlanError: no run there.
+        PlanError: no run of `genir generate` there.
     """
     root = local_root(run)
     plan, goal = read_plan(root), read_goal(root)
+    if "pixels_sha256" not in plan["columns"]:
+        raise PlanError(f"{root}: not a run of `genir generate`; other runs cannot be verified yet")
     limit = min(goal["limit"] or plan["tasks"], plan["tasks"])
     found = Verification(root)
     for shard, proof in _watched(_proofs(root, plan, limit), plan["shards"]):

@@ -169,3 +169,13 @@ def test_no_run_is_one_line(tmp_path):
     done = verify(tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"genir: {tmp_path}: no genir run there (no plan.json)\n"
+
+
+def test_a_run_of_another_command_is_refused(run):
+    plan = json.loads((run / "plan.json").read_bytes())
+    (run / "plan.json").write_text(json.dumps({**plan, "columns": {"key": "string"}}))
+    assert "not a run of `genir generate`" in verify(run).stderr
+
+
+def test_a_run_in_an_object_store_is_refused():
+    assert "copy it to a local folder" in verify("s3://bucket/run").stderr
