@@ -27,6 +27,7 @@ examples:
   genir generate configs/generate_embedded.yaml --dry-run what would be made
   genir generate configs/generate_sdxl.yaml run=outputs/a limit=1000
   genir prepare configs/prepare_sdxl.yaml images=photos run=outputs/set    pairs for learning a dual prompt
+  genir learn configs/learn_sdxl.yaml data.folder=outputs/set run=outputs/dual
   torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
 The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped
 early: run it again, 130 interrupted twice.
@@ -115,6 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         help="be part I (from 0) of N launches of one run, where it lies in an object store",
     )
     generate.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
+    learn = _command(commands, "learn", _learn, "learn a positive and a negative prompt; resumes")
+    learn.add_argument("config", metavar="CONFIG.yaml", help="configs/learn_*.yaml, or your own")
+    learn.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example data.folder=outputs/set")
+    learn.add_argument("--from", dest="source", metavar="FILE", help="go on from this dual prompt, not from words")
+    learn.add_argument("--dry-run", action="store_true", help="check everything, say what would be learned, and stop")
+    export = _command(commands, "export-dual", _export_dual, "a learned pair as files for ComfyUI, A1111 and diffusers")
+    export.add_argument("file", metavar="FILE", help="dual prompt")
+    export.add_argument("folder", metavar="FOLDER", help="where the files go")
+    export.add_argument("--name", default="genir", help="what prompts call the pair (genir)")
     prompts.add(commands)
     prepare = _command(commands, "prepare", _prepare, "photographs into a training set of clean pairs; resumes")
     prepare.add_argument("config", metavar="CONFIG.yaml", help="configs/prepare_*.yaml, or your own")
@@ -209,6 +219,30 @@ def _prepare(options: argparse.Namespace) -> int:
     from genir.jobs.prepare import prepare
 
     return prepare(config)
+
+
+def _learn(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.learn import Learn
+
+    config = load(Learn, options.config, options.overrides)
+    if options.dry_run:
+        from genir.jobs.learn.launch import Launch
+
+        launch = Launch(config, options.source)
+        launch.check()
+        print("\n".join(launch.description()))  # noqa: T201
+        return 0
+    from genir.jobs.learn import learn
+
+    return learn(config, options.source)
+
+
+def _export_dual(options: argparse.Namespace) -> int:
+    from genir.jobs.export_dual import export_dual
+
+    print("\n".join(export_dual(options.file, options.folder, options.name)))  # noqa: T201
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:

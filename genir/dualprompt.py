@@ -26,11 +26,9 @@ from torch import Tensor
 
 from genir import storage
 from genir.errors import ModelError
+from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
 
 Mode = Literal["tokens", "output"]
-
-POSITIVE_TEMPLATE = "A {tokens} image. {caption}"
-NEGATIVE_TEMPLATE = "A {tokens} image."
 
 ENCODERS = {"sd": ("clip_l",), "sdxl": ("clip_l", "clip_g")}
 """Family -> keys of its text encoders in tokens mode."""

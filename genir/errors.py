@@ -6,6 +6,7 @@ GenirError
 ├── PlanError      the run directory and the frozen plan disagree with what is asked now
 ├── ShardError     a shard or its files; also a full or read-only disk
 ├── ImageError     a photograph that cannot be read
+├── TrainSetError  a training set or a row of it
 ├── StoreError     an object store does not answer; exit code 75, the same command goes on later
 ├── ModelError     a model, adapter or weight file that cannot be loaded or used
 └── ExtraError     an optional package is missing
@@ -36,6 +37,10 @@ class ShardError(GenirError):
 
 class ImageError(GenirError):
     """An image file cannot be read as a photograph."""
+
+
+class TrainSetError(GenirError):
+    """A training set cannot be used."""
 
 
 class StoreError(GenirError):

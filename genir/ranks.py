@@ -125,4 +125,4 @@ class StopSignal:
             raise KeyboardInterrupt
         self.name = signal.Signals(number).name
         # not through logging: a handler may interrupt a logging call that holds its lock
-        os.write(2, f"{self.name}: stopping after this denoising step\n".encode())
+        os.write(2, f"{self.name}: stopping after this step\n".encode())

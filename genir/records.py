@@ -22,6 +22,11 @@ Columns = dict[str, Literal["float", "int", "bool", "string"]]
 """Column name -> type, in the order in which columns are stored."""
 
 
+POSITIVE_TEMPLATE = "A {tokens} image. {caption}"
+NEGATIVE_TEMPLATE = "A {tokens} image."
+"""Texts around the vectors of a learned pair, after GenIR's figure 2 without its commas, which cost positions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """One record of a prompt file."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from genir.records import Sample
+
 _MARGIN, _LABEL = 6, 16
 _KEYS = "genir_keys"  # PNG text: what is on the sheet
 _FRAMES = {"kept": (70, 160, 90), "rejected": (200, 60, 50), "error": (120, 120, 120)}
@@ -33,6 +35,16 @@ class Tile:
     """uint8 RGB; None when there are none, or none are stored."""
     face: bool = False
     """A face was seen, whatever the verdict: the picture is shown beyond recognition."""
+
+
+def tile(sample: Sample) -> Tile:
+    """A judged sample as a picture of a sheet."""
+    assert sample.verdict is not None
+    task, verdict = sample.task, sample.verdict
+    face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
+    # the gate that failed may be the one that looks for faces
+    pixels_CHW = None if verdict.verdict == "error" else sample.pixels_CHW
+    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, pixels_CHW, face)
 
 
 def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160, before: bytes = b"") -> bytes:

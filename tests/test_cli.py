@@ -37,7 +37,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 def test_help_names_every_command():
     done = python("-m", "genir", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    commands = ("generate", "prepare", "status", "verify", "regenerate", "quickstart")
+    commands = ("generate", "prepare", "learn", "export-dual", "status", "verify", "regenerate", "quickstart")
     for text in (*commands, "Exit codes: 0 done, 2 user error, 75 stopped"):
         assert text in done.stdout
 
@@ -58,11 +58,12 @@ def test_a_command_that_is_not_understood(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["generate", "none.yaml"], "none.yaml: no such config file; genir's own are configs/generate_*.yaml"),
+        (["generate", "none.yaml"], "none.yaml: no such config file; genir's own are configs/*.yaml"),
         (["generate", "c.yaml", "stpes=3"], "override 'stpes=3': unknown key stpes; did you mean steps?"),
         (["generate", "c.yaml", "--dry-run", "steps=0"], "override 'steps=0': steps = 0: input should be greater than"),
         (["verify", "here", "device=cpu"], "verify: 'device=cpu' has a meaning only with --repair; leave it out"),
         (["regenerate", "here", "--key", "000000000"], "here: no genir run there (no plan.json)"),
+        (["export-dual", "none.safetensors", "here"], "dual prompt none.safetensors: cannot be read"),
         (["status", "here"], "here: no genir run there (no plan.json)"),
     ],
 )

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from genir import dualprompt
-from genir.dualprompt import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE, DualPrompt
+from genir.dualprompt import DualPrompt
 from genir.errors import ModelError
+from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
 
 
 def pair(**changes: Any) -> DualPrompt:

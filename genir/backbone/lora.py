@@ -1,12 +1,13 @@
-"""LoRAs: read by diffusers, fused into the weights."""
+"""LoRAs: read by diffusers and fused into the weights, or learned beside them (PEFT)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from genir.errors import ModelError
 
@@ -33,3 +34,37 @@ def fuse(pipeline: Any, source: Path | Mapping[str, Tensor], weight: float, name
 
 def _touched(pipeline: Any) -> list[str]:
     return [name for name, adapters in pipeline.get_list_adapters().items() if adapters]
+
+
+def attach(unet: Any, rank: int, targets: Sequence[str], seed: int) -> list[nn.Parameter]:
+    """Put a new LoRA (Hu et al. 2022), which changes nothing yet, on the attention projections of `targets`.
+
+    `targets` are attn1 (self-attention) and attn2 (attention to the text); alpha is the rank. Returns its float32
+    parameters, the only ones of the denoiser that require gradients.
+    """
+    from peft import LoraConfig
+
+    pattern = rf".*\.(?:{'|'.join(targets)})\.(?:to_q|to_k|to_v|to_out\.0)"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=pattern))
+    learned = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.data = parameter.data.float()
+    return learned
+
+
+def tensors(unet: Any) -> dict[str, Tensor]:
+    """The attached LoRA under the names of a dual-prompt file; scale 1."""
+    from peft.utils import get_peft_model_state_dict
+
+    return {f"unet.{name}": tensor for name, tensor in get_peft_model_state_dict(unet).items()}
+
+
+def summed(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One LoRA that does what both do (each at scale 1): their factors side by side, so the ranks add up."""
+    both = {}
+    for name in first.keys() | second.keys():
+        factors = [lora[name].cpu().float() for lora in (first, second) if name in lora]
+        both[name] = torch.cat(factors, dim=0 if ".lora_A." in name else 1)
+    return both

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genir import dualprompt
 from genir.backbone import latents, lora, loss
+from genir.backbone.fit import check_fit
 from genir.backbone.guidance import DenoiserInput, Guidance, Start, denoise
 from genir.backbone.quiet import quiet
 from genir.backbone.sdxl import Micro, StableDiffusionXL
@@ -97,7 +98,7 @@ class Backbone:
             raise ModelError("the LoRA of another dual prompt is fused into this model: load the model again")
         if dual is not None:
             dualprompt.check(dual, dual.sha256[:12] or "in memory")
-            self._check_fit(dual, model_hash)
+            check_fit(dual, self.id, self.family, self.unet.config, self.text.encoders, model_hash)
             if dual.lora and not self._fused:
                 with quiet():
                     lora.fuse(self.make_pipeline(), dual.lora, 1.0, "of the dual prompt")
@@ -225,20 +226,36 @@ class Backbone:
         *,
         noise_NCHW: Tensor,
         timesteps_N: Tensor,
-        micro: Micro | None = None,
+        micro: Micro | Sequence[Micro] | None = None,
     ) -> Tensor:
         """Denoising loss (N,) of clean latents, differentiable.
 
         Noise has the latents' shape; timesteps are int64 0 .. num_train_timesteps - 1. All are on the device.
-        Raises ModelError for a model without a variance-preserving forward process.
+        `micro` is one for all images or one each. Raises ModelError for a model without a variance-preserving forward
+        process.
         """
+        inputs = self._told(conditioning, latents_NCHW, micro, negative=False)
+        return loss.denoising_loss(self.adapter.predict, self.training, latents_NCHW, noise_NCHW, timesteps_N, inputs)
+
+    def predict_clean(
+        self, noisy_NCHW: Tensor, t: int, positive: Conditioning, negative: Conditioning, scale: float
+    ) -> Tensor:
+        """Clean latents that one guided step at timestep `t` predicts, float32, differentiable; images are told their
+        own size.
+        """
+        sides = self._told(negative, noisy_NCHW, None, True), self._told(positive, noisy_NCHW, None, False)
+        return loss.guided_clean(self.adapter.predict, self.training, noisy_NCHW, t, *sides, scale)
+
+    def _told(
+        self, side: Conditioning, latents_NCHW: Tensor, micro: Micro | Sequence[Micro] | None, negative: bool
+    ) -> DenoiserInput:
         rows, columns = latents_NCHW.shape[-2:]
         size_HW = (rows * self.size_multiple, columns * self.size_multiple)
-        inputs = self.adapter.inputs(conditioning, size_HW, micro or Micro(), negative=False)
-        return loss.denoising_loss(self.adapter.predict, self._training, latents_NCHW, noise_NCHW, timesteps_N, inputs)
+        return self.adapter.inputs(side, size_HW, micro or Micro(), negative)
 
     @cached_property
-    def _training(self) -> Any:
+    def training(self) -> Any:
+        """The forward process that the denoiser was trained on; raises ModelError for a model without one."""
         return loss.training_scheduler(self.scheduler)
 
     def _check_call(
@@ -256,30 +273,3 @@ class Backbone:
         for name, side in sides.items():
             if side is not None and side.embeds_NLD.shape[0] != len(seeds):
                 raise ConfigError(f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds")
-
-    def _check_fit(self, dual: DualPrompt, model_hash: str) -> None:
-        what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
-        if dual.family != self.family:
-            raise ModelError(f"{what}: learned on family {dual.family}, but model {self.id} is {self.family}")
-        if dual.model_hash and model_hash:
-            if dual.model_hash != model_hash:
-                hashes = f"{dual.model_hash[:12]}, but this {self.id} has {model_hash[:12]}"
-                raise ModelError(
-                    f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant"
-                )
-        elif dual.model_id != self.id:
-            raise ModelError(f"{what}: learned on model {dual.model_id}, not on {self.id}: load that model")
-        expected = {encoder.name: encoder.width for encoder in self.text.encoders}
-        if dual.mode == "output":
-            expected = {"embeds": self.unet.config.cross_attention_dim}
-            if "pooled" in dual.positive | dual.negative:
-                expected["pooled"] = self.text.encoders[-1].model.config.projection_dim
-        for name, width in expected.items():
-            for side in (dual.positive, dual.negative):
-                if name in side and side[name].shape[-1] != width:
-                    raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {self.id} needs {width}")
-        for encoder in self.text.encoders:
-            count = max(dual.tokens("positive"), dual.tokens("negative"))
-            if count > encoder.tokenizer.length - 2:
-                positions = encoder.tokenizer.length
-                raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")

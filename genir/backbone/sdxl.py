@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,16 +49,17 @@ class StableDiffusionXL:
     unet: UNet2DConditionModel
 
     def inputs(
-        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro, negative: bool
+        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
     ) -> DenoiserInput:
-        """Text, pooled text and time ids of one side; raises ModelError for conditioning without a pooled
-        vector.
+        """Text, pooled text and time ids of one side, with one `micro` for all images or one each; raises ModelError
+        for conditioning without a pooled vector.
         """
         if conditioning.pooled_NP is None:
             raise ModelError("SDXL conditioning needs a pooled text vector; encode it with this backbone")
         dtype, device = self.unet.dtype, conditioning.embeds_NLD.device
-        time_ids_6 = torch.tensor(micro.time_ids(size_HW, negative), dtype=dtype, device=device)
-        time_ids_N6 = time_ids_6.repeat(conditioning.embeds_NLD.shape[0], 1)
+        micros = [micro] * conditioning.embeds_NLD.shape[0] if isinstance(micro, Micro) else micro
+        time_ids = [one.time_ids(size_HW, negative) for one in micros]
+        time_ids_N6 = torch.tensor(time_ids, dtype=dtype, device=device)
         return DenoiserInput(conditioning.embeds_NLD.to(dtype), conditioning.pooled_NP.to(dtype), time_ids_N6)
 
     def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:

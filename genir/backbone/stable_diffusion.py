@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ class StableDiffusion:
     unet: UNet2DConditionModel
 
     def inputs(
-        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro, negative: bool
+        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
     ) -> DenoiserInput:
         """What the UNet is told; this family has no size conditioning."""
         return DenoiserInput(conditioning.embeds_NLD.to(self.unet.dtype))

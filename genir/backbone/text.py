@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,6 +112,8 @@ class TextEncoders:
 
     encoders: Sequence[ClipEncoder]
     dual: DualPrompt | None = None
+    cache: Mapping[str, Conditioning] | None = None
+    """Features by text, for a learner of an output-mode pair: the encoders are frozen, so they need not run again."""
 
     def __post_init__(self) -> None:
         self._output: dict[Side, dict[str, nn.Parameter]] = {"positive": {}, "negative": {}}
@@ -130,6 +132,7 @@ class TextEncoders:
     def apply(self, dual: DualPrompt | None) -> None:
         """Install a checked pair of this model's widths; None removes the one in use."""
         self._output = {"positive": {}, "negative": {}}
+        self.cache = None
         for encoder in self.encoders:
             if dual is not None and dual.mode == "tokens":
                 encoder.install(dual.positive[encoder.name], dual.negative[encoder.name])
@@ -157,6 +160,12 @@ class TextEncoders:
         In output mode the last M positions give way to the learned vectors and the captions are cut to leave
         room.
         """
+        if side and self.cache is not None and all(text in self.cache for text in texts):
+            return self._join(stacked([self.cache[text] for text in texts]), side)
+        return self._join(self.features(texts, side), side)
+
+    def features(self, texts: Sequence[str], side: Side | None) -> Conditioning:
+        """What the encoders say of N prompts, before an output-mode pair takes its positions."""
         if self._home is not None:
             self._move(self._home)
         states, pooled_NP = [], None
@@ -168,13 +177,16 @@ class TextEncoders:
             hidden_NLD, projected_NP = encoder.encode(ids_NL)
             states.append(hidden_NLD)
             pooled_NP = projected_NP if projected_NP is not None else pooled_NP
-        embeds_NLD = torch.cat(states, dim=-1)
+        return Conditioning(torch.cat(states, dim=-1), pooled_NP, tuple(cut))
+
+    def _join(self, features: Conditioning, side: Side | None) -> Conditioning:
         learned = self._output[side] if side else {}
+        embeds_NLD, pooled_NP = features.embeds_NLD, features.pooled_NP
         if "embeds" in learned:
             embeds_NLD = join_output(embeds_NLD, learned["embeds"])
         if "pooled" in learned and pooled_NP is not None:
             pooled_NP = pooled_NP + learned["pooled"].to(pooled_NP.dtype)
-        return Conditioning(embeds_NLD, pooled_NP, tuple(cut))
+        return Conditioning(embeds_NLD, pooled_NP, features.truncated)
 
     def _ids(self, encoder: ClipEncoder, text: str, side: Side | None) -> tuple[list[int], bool]:
         length = encoder.tokenizer.length
@@ -185,6 +197,16 @@ class TextEncoders:
             return encoder.tokenizer.ids(fill(dual.template_negative, text, learned), length)
         # Output mode has as many negative vectors as positive ones, so both sides leave the same room
         return encoder.tokenizer.ids(*layout(text, dual if side else None, length, encoder.vocab))
+
+
+def stacked(parts: Sequence[Conditioning]) -> Conditioning:
+    """One batch of several, in order."""
+    pooled = [part.pooled_NP for part in parts if part.pooled_NP is not None]
+    return Conditioning(
+        torch.cat([part.embeds_NLD for part in parts]),
+        torch.cat(pooled) if pooled else None,
+        tuple(cut for part in parts for cut in part.truncated),
+    )
 
 
 def join_output(embeds_NLD: Tensor, learned_MD: Tensor) -> Tensor:

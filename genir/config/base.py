@@ -95,9 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such config file; genir's own are configs/generate_*.yaml, configs/prepare_*.yaml"
-        ) from None
+        raise ConfigError(f"{path}: no such config file; genir's own are configs/*.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no such day, 2024-02-30

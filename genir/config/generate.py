@@ -181,6 +181,10 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+PromptPaths = Annotated[Annotated[tuple[FilePath, ...], Field(min_length=1)], BeforeValidator(_as_list)]
+"""One prompt file or a list of them."""
+
+
 class Generate(Strict):
     """All keys of `genir generate`."""
 
@@ -193,9 +197,7 @@ class Generate(Strict):
     model: ModelOrId = Field(default=Model(), description="text-to-image model")
     dual: FilePath | None = Field(default=None, description="dual-prompt file; null: plain prompts")
     negative: str = Field(default="", description="negative prompt where no dual prompt is used")
-    prompts: Annotated[tuple[FilePath, ...], BeforeValidator(_as_list)] = Field(
-        default=("prompts/bank.jsonl",), min_length=1, description="prompt files: .jsonl .txt .csv .parquet"
-    )
+    prompts: PromptPaths = Field(default=("prompts/bank.jsonl",), description="prompt files: .jsonl .txt .csv .parquet")
     replicas: int = Field(default=1, ge=1, description="images of each prompt")
     size: Sizes = Field(
         default=None, description="[rows, columns], or a list of them drawn per image; null: what the model knows"

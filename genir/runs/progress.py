@@ -15,6 +15,8 @@ from genir import storage
 from genir.runs.tally import Tally
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from genir.runs.run import Run
 
 log = logging.getLogger("genir")
@@ -23,9 +25,9 @@ LINE_EVERY = 30.0  # seconds between plain lines
 BEAT_EVERY = 10.0  # seconds between heartbeats
 
 
-def log_to_file(run: Run, name: str) -> None:
-    """Also write the log to logs/<name>.log of the run."""
-    folder = run.root / "logs"
+def log_to_file(root: Path, name: str) -> None:
+    """Also write the log to logs/<name>.log of the run in `root`."""
+    folder = root / "logs"
     with storage.explained(folder):
         folder.mkdir(exist_ok=True)
         handler = logging.FileHandler(folder / f"{name}.log")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genir")
 
+PLAN = "plan.json"
 FORMAT = 1  # of plan.json and the shards; a run of another format is refused
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "numpy", "pillow", "pyarrow")
 
@@ -62,22 +63,22 @@ def set_goal(run: Run, limit: int | None, kept: int | None) -> None:
             storage.write(path, goal)
 
 
-def is_planned(root: Path) -> bool:
+def is_planned(root: Path, document: str = PLAN) -> bool:
     """Was a plan published here before? Raises ShardError where that cannot be asked."""
     with storage.explained(root):
-        return (root / "plan.json").exists()
+        return (root / document).exists()
 
 
-def check_run(root: Path, meaning: dict[str, Any]) -> None:
+def check_run(root: Path, meaning: dict[str, Any], document: str = PLAN) -> None:
     """Refuse a directory that holds something else, or a run with another meaning; writes nothing.
 
     Raises:
         PlanError: as `open_run` does.
     """
     with storage.explained(root):
-        _refuse_foreign(root)
-        if is_planned(root):
-            _compare(root, meaning)
+        _refuse_foreign(root, document)
+        if is_planned(root, document):
+            _compare(root / document, meaning)
 
 
 def open_run(
@@ -106,31 +107,41 @@ def open_run(
         PlanError: the directory holds something else, or a run with another meaning.
         ShardError: the directory cannot be written or has no file locks.
     """
-    run = Run(root, plan, columns, _digest(meaning), worker, mirror)
-    document = {
-        "format": FORMAT,
-        "digest": run.digest,
-        "tasks": plan.n_tasks,
-        "shards": plan.n_shards,
-        "shard_size": plan.shard_size,
-        "columns": columns,
-        "meaning": meaning,
-    }
+    run = Run(root, plan, columns, run_digest(meaning), worker, mirror)
+    facts = {"tasks": plan.n_tasks, "shards": plan.n_shards, "shard_size": plan.shard_size, "columns": columns}
+    publish_run(root, PLAN, facts, meaning, config, env, mirror)
     with storage.explained(root):
-        check_run(root, meaning)
+        run.image.mkdir(exist_ok=True)
+    return run
+
+
+def publish_run(
+    root: Path,
+    document: str,
+    facts: dict[str, Any],
+    meaning: dict[str, Any],
+    config: dict[str, Any],
+    env: dict[str, Any] | None,
+    mirror: Mirror | None = None,
+) -> None:
+    """Create a directory whose `document` (plan.json, ...) says what is made in it, or compare with the one there.
+
+    `facts` stand in the document beside digest and meaning; the other arguments and errors are those of `open_run`.
+    """
+    content = {"format": FORMAT, "digest": run_digest(meaning), **facts, "meaning": meaning}
+    with storage.explained(root):
+        check_run(root, meaning, document)
         root.mkdir(parents=True, exist_ok=True)
         storage.check_locks(root)
-        if not storage.publish(root / "plan.json", _json(document)):
-            _compare(root, meaning)
-        if mirror is not None and not mirror.publish("plan.json"):
-            _compare(root, meaning)
-        run.image.mkdir(exist_ok=True)
+        if not storage.publish(root / document, _json(content)):
+            _compare(root / document, meaning)
+        if mirror is not None and not mirror.publish(document):
+            _compare(root / document, meaning)
         storage.publish(root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
         if env is not None:
             here = {"versions": versions(), **env}
             if not storage.publish(root / "env.json", _json(here)):
                 _note_changes(root, here)
-    return run
 
 
 def versions() -> dict[str, str]:
@@ -143,30 +154,30 @@ def _json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def _refuse_foreign(root: Path) -> None:
+def _refuse_foreign(root: Path, document: str) -> None:
     if root.exists() and not root.is_dir():
         raise PlanError(f"{root}: is a file, not a run directory; choose another one (run=...)")
-    if not root.exists() or is_planned(root):
+    if not root.exists() or is_planned(root, document):
         return
     names = (path.name for path in root.iterdir())
     foreign = sorted(name for name in names if not name.startswith(".") and not name.endswith(".tmp"))
-    if foreign and not is_planned(root):  # asked again: another worker may have published in between
-        raise PlanError(f"{root}: holds {foreign[0]!r} but no genir run; choose an empty directory (run=...)")
+    if foreign and not is_planned(root, document):  # asked again: another worker may have published in between
+        raise PlanError(f"{root}: holds {foreign[0]!r} but no run of this command; choose an empty directory (run=...)")
 
 
-def _digest(meaning: dict[str, Any]) -> str:
+def run_digest(meaning: dict[str, Any]) -> str:
+    """SHA-256 of what a run means."""
     return digest({"format": FORMAT, **meaning})
 
 
-def _compare(root: Path, meaning: dict[str, Any]) -> None:
+def _compare(document: Path, meaning: dict[str, Any]) -> None:
+    root = document.parent
     try:
-        there = json.loads((root / "plan.json").read_bytes())
+        there = json.loads(document.read_bytes())
         found, old = there["digest"], there["meaning"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise PlanError(
-            f"{root}/plan.json: cannot be read ({error!r}); choose another run directory (run=...)"
-        ) from None
-    if found == _digest(meaning):
+        raise PlanError(f"{document}: cannot be read ({error!r}); choose another run directory (run=...)") from None
+    if found == run_digest(meaning):
         return
     changed = list(dict.fromkeys(_readable(line) for line in differences(old, json.loads(json.dumps(meaning)))))
     advice = "choose another run directory (run=...), or undo the change to resume this one"
@@ -181,7 +192,8 @@ def _readable(line: str) -> str:
     key = line.partition(":")[0]
     if key.startswith("model.files"):
         return "model: other files"
-    return f"{key}: other content" if key in ("prompts", "dual") or key.startswith("gates.weights") else line
+    hashed = key in ("prompts", "dual", "data.files", "validation.prompts", "start") or key.startswith("gates.weights")
+    return f"{key}: other content" if hashed else line
 
 
 def _note_changes(root: Path, here: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genir.backbone.guidance import DenoiserInput, Guidance, denoise
-from genir.backbone.loss import denoising_loss, training_scheduler
+from genir.backbone.loss import ddim_step, denoising_loss, guided_clean, training_scheduler
 from genir.backbone.model import Backbone
 from genir.errors import ModelError
 
@@ -89,3 +89,20 @@ def test_backbone_loss_is_per_image(family: str, request: pytest.FixtureRequest)
     assert both.shape == (2,)
     torch.testing.assert_close(both[1:], one, atol=1e-5, rtol=1e-5)
     assert both[0] != both[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_guided_steps_of_the_right_answer_are_clean_and_land_on_themselves(kind: str) -> None:
+    torch.manual_seed(0)
+    training = training_scheduler(tiny.scheduler(kind))
+    clean, noise = torch.randn(2, *SHAPE), torch.randn(2, *SHAPE)
+
+    def predict(latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
+        return oracle(torch.cat([clean, clean]), training.alphas_cumprod, kind)(latents_NCHW, t, inputs)
+
+    def noisy(t: int) -> Tensor:
+        return training.add_noise(clean, noise, torch.tensor([t, t]))
+
+    found = guided_clean(predict, training, noisy(700), 700, TOLD, TOLD, 5.0)
+    torch.testing.assert_close(found, clean, atol=1e-3, rtol=0)
+    torch.testing.assert_close(ddim_step(training, noisy(700), clean, 700, 300), noisy(300), atol=1e-4, rtol=0)

@@ -286,7 +286,7 @@ def test_without_a_size_the_model_s_own_is_taken(tmp_path):
 
 def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
     from genir.gate import Gate, judge
-    from genir.jobs.generate.preview import tile
+    from genir.sheet import tile
 
     def score(images_NCHW):
         if images_NCHW.any():

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from types import SimpleNamespace
 
 from genir.runs.progress import log_to_file
 
@@ -12,7 +11,7 @@ def test_a_log_that_cannot_be_written_is_no_traceback_on_the_screen(tmp_path, ca
     (tmp_path / "logs" / "worker.log").symlink_to("/dev/full")
     log = logging.getLogger("genir")
     before = list(log.handlers)
-    log_to_file(SimpleNamespace(root=tmp_path), "worker")
+    log_to_file(tmp_path, "worker")
     log.error("8 images")
     (ours,) = set(log.handlers) - set(before)
     log.removeHandler(ours)

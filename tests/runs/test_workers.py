@@ -155,7 +155,7 @@ def test_a_folder_with_other_files_is_refused(dummy):
     (dummy.folder / "run" / "thesis.tex").write_text("years of work")
     code, facts = dummy.run("run", **JOB)
     assert code == 2
-    assert "'thesis.tex' but no genir run" in facts["error"]
+    assert "'thesis.tex' but no run of this command" in facts["error"]
     assert [path.name for path in (dummy.folder / "run").iterdir()] == ["thesis.tex"]
 
 

@@ -55,7 +55,7 @@ def _work(launch: Launch, stop: ranks.StopSignal) -> int:
     run = launch.open(backbone)
     set_goal(run, config.limit, config.target.kept)
     name = worker_name()
-    log_to_file(run, name)
+    log_to_file(launch.root, name)
     claims = Claims(run, config.limit, config.target.kept, stop)
     share = -(-claims.tasks_left() // run.worker.world)  # workers share the rest, about evenly
     with Progress(run, name, share) as progress:

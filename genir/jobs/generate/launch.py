@@ -13,6 +13,7 @@ from genir.images import estimated_bytes
 from genir.jobs.generate.preview import Preview
 from genir.plan import Plan
 from genir.promptfile import PromptFiles
+from genir.runs.build import build_gates, gate_device, load_backbone, model_geometry, model_identity
 from genir.runs.drive import Guard, Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
@@ -43,21 +44,12 @@ class Launch:
         self.sizes = config.size or (self._native_size(),)
         self.plan = Plan(self.prompts, config.seed, config.replicas, self.sizes, config.batch, config.shard_size)
         self.guard = Guard(config.guard.min_keep, config.guard.after)
-        model = config.model
-        self.model_files = model_files.identity(
-            model.id,
-            revision=model.revision,
-            variant=model.variant,
-            vae=model.vae,
-            loras=[lora.model_dump() for lora in model.loras],
-            config=model.config,
-        )
+        self.model_files = model_identity(config.model)
 
     @cached_property
     def geometry(self) -> model_files.Geometry | None:
         """The sizes that the model can make, as far as its configs say."""
-        model = self.config.model
-        return model_files.geometry(model.id, revision=model.revision, variant=model.variant, config=model.config)
+        return model_geometry(self.config.model)
 
     def _native_size(self) -> tuple[int, int]:
         if self.geometry is None:
@@ -73,12 +65,10 @@ class Launch:
         torch.backends.cudnn.deterministic = True
         return ranks.device(self.config.device, self.worker)
 
-    @property
+    @cached_property
     def gate_device(self) -> torch.device:
-        """The gates compute in float64, which of the accelerators only CUDA has."""
-        import torch
-
-        return self.device if self.device.type == "cuda" else torch.device("cpu")
+        """Where the gates run."""
+        return gate_device(self.device)
 
     @cached_property
     def dual(self) -> DualPrompt | None:
@@ -90,36 +80,11 @@ class Launch:
     @cached_property
     def gates(self) -> list[Gate]:
         """The gates, the face gate first."""
-        from genir import gate
-
-        wanted, gates = self.config.gates, []
-        if wanted.face is not None:
-            face = wanted.face
-            gates.append(gate.face_gate(face.threshold, face.scales, face.long_side, self.gate_device))
-        if wanted.signal is not None:
-            gates.append(gate.signal_gate(wanted.signal.bounds()))
-        if wanted.quality:
-            gates.append(gate.quality_gate({name: (b.min, b.max) for name, b in wanted.quality.items()}))
-        return gates
+        return build_gates(self.config.gates, self.gate_device)
 
     def backbone(self) -> Backbone:
         """Load the model and apply the dual prompt."""
-        from genir.backbone.load import load
-
-        model = self.config.model
-        scheduler = model.scheduler and {"name": model.scheduler.name, **model.scheduler.options()}
-        backbone = load(
-            model.id,
-            revision=model.revision,
-            variant=model.variant,
-            dtype=model.dtype,
-            vae=model.vae,
-            scheduler=scheduler,
-            loras=[lora.model_dump() for lora in model.loras],
-            config=model.config,
-            device=self.device,
-            attention=model.attention,
-        )
+        backbone = load_backbone(self.config.model, self.device)
         backbone.apply(self.dual, model_hash=model_files.model_hash(self.model_files))
         return backbone
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genir import storage
-from genir.sheet import Tile, contact_sheet, keys_drawn
+from genir.sheet import contact_sheet, keys_drawn, tile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +32,3 @@ class Preview:
             self._sheet = contact_sheet(tiles[: TILES - len(drawn)], side=SIDE, before=self._sheet)
             with storage.explained(self._path):
                 storage.write(self._path, self._sheet)
-
-
-def tile(sample: Sample) -> Tile:
-    """A judged sample as a picture of a sheet."""
-    assert sample.verdict is not None
-    task, verdict = sample.task, sample.verdict
-    face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
-    # the gate that failed may be the one that looks for faces
-    pixels_CHW = None if verdict.verdict == "error" else sample.pixels_CHW
-    return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, pixels_CHW, face)

@@ -44,7 +44,7 @@ def prepare(config: Prepare) -> int:
     run = launch.open(backbone)
     set_goal(run, config.limit, None)
     name = worker_name()
-    log_to_file(run, name)
+    log_to_file(run.root, name)
     claims = Claims(run, config.limit, None, stop)
     share = -(-claims.tasks_left() // run.worker.world)
     with Progress(run, name, share) as progress:

@@ -1,0 +1,39 @@
+"""Does a learned pair belong to this model?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from genir.backbone.text import ClipEncoder
+from genir.dualprompt import DualPrompt
+from genir.errors import ModelError
+
+
+def check_fit(
+    dual: DualPrompt, id: str, family: str, unet_config: Any, encoders: Sequence[ClipEncoder], model_hash: str
+) -> None:
+    """Raise ModelError for a pair of another model, family or width, or with more vectors than positions."""
+    what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
+    if dual.family != family:
+        raise ModelError(f"{what}: learned on family {dual.family}, but model {id} is {family}")
+    if dual.model_hash and model_hash:
+        if dual.model_hash != model_hash:
+            hashes = f"{dual.model_hash[:12]}, but this {id} has {model_hash[:12]}"
+            raise ModelError(f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant")
+    elif dual.model_id != id:
+        raise ModelError(f"{what}: learned on model {dual.model_id}, not on {id}: load that model")
+    expected = {encoder.name: encoder.width for encoder in encoders}
+    if dual.mode == "output":
+        expected = {"embeds": unet_config.cross_attention_dim}
+        if "pooled" in dual.positive | dual.negative:
+            expected["pooled"] = encoders[-1].model.config.projection_dim
+    for name, width in expected.items():
+        for side in (dual.positive, dual.negative):
+            if name in side and side[name].shape[-1] != width:
+                raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {id} needs {width}")
+    for encoder in encoders:
+        count = max(dual.tokens("positive"), dual.tokens("negative"))
+        if count > encoder.tokenizer.length - 2:
+            positions = encoder.tokenizer.length
+            raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")
