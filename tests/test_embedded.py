@@ -15,7 +15,7 @@ from genir.backbone.guidance import Guidance
 from genir.backbone.load import load
 from genir.backbone.model import Backbone
 
-PROMPTS = ["a photo of a red sunset over a dark lake", "a photo of fresh green grass"]
+PROMPTS = ["a photo of a red sunset over the sea", "long green grass"]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_the_index_names_the_autoencoder_that_is_loaded(backbone: Backbone) -> N
 
 
 def test_what_it_is(backbone: Backbone) -> None:
-    assert (backbone.family, backbone.default_size, backbone.size_multiple) == ("sd", (128, 128), 8)
+    assert (backbone.family, backbone.default_size, backbone.size_multiple) == ("sdxl", (128, 128), 8)
     assert backbone.prediction_type == "v_prediction"
-    assert backbone.licence == "mixed-per-picture"
+    assert backbone.licence == "apache-2.0"
 
 
 def test_two_calls_give_the_same_bytes(backbone: Backbone, images: np.ndarray) -> None:
@@ -84,7 +84,7 @@ def test_its_autoencoder_keeps_a_picture(backbone: Backbone, images: np.ndarray)
 
     pixels_NCHW = torch.from_numpy(images)
     latents = backbone.encode_images(pixels_NCHW, seeds=[0, 0])
-    assert latents.shape == (2, 8, 16, 16)
+    assert latents.shape == (2, 32, 16, 16)
     with torch.no_grad():
         again, _ = decode(backbone.vae, latents)
     assert (again.float() - pixels_NCHW.float()).abs().mean() < 4
@@ -97,4 +97,4 @@ def test_its_tokenizer_alone() -> None:
 def test_the_package_holds_nothing_else() -> None:
     folder = Path(embedded.__file__).parent
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    assert size < 28_000_000  # the model's 24 MB, the HQ set's 4
+    assert size < 35_000_000  # the model's 30 MB, the HQ set's 4

@@ -54,7 +54,7 @@ def _class(id: str, component: str, name: str) -> Any:
     import diffusers
     import transformers
 
-    if component == "vae" and id == "embedded":
+    if name == embedded.AUTOENCODER:
         return embedded.autoencoder_class()
     cls = getattr(diffusers, name, None) or getattr(transformers, name, None)
     if cls is None:
@@ -97,9 +97,8 @@ def _default_config(found: Found) -> Found:
 
 def autoencoder(found: Found, variant: str | None, dtype: torch.dtype) -> Any:
     """An autoencoder that `files.find_vae` has accepted; raises ModelError."""
-    import diffusers
-
-    cls = getattr(diffusers, files.read_json(found.path / "config.json", f"vae {found.id}")["_class_name"])
+    name = files.read_json(found.path / "config.json", f"vae {found.id}")["_class_name"]
+    cls = _class(found.id, "vae", name)
     try:
         return cls.from_pretrained(found.path, variant=weights.variant_of(found.path, "", variant), torch_dtype=dtype)
     except Exception as error:  # as for the other components

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genir import storage
+from genir import embedded, storage
 from genir.backbone import hub, weights
 from genir.backbone.hub import Found
 from genir.errors import ModelError
@@ -24,14 +24,14 @@ FAMILIES = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"
 COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "sd": {
         "unet": ("UNet2DConditionModel",),
-        "vae": ("AutoencoderKL", "AutoencoderTiny"),
+        "vae": ("AutoencoderKL", "AutoencoderTiny", embedded.AUTOENCODER),
         "text_encoder": ("CLIPTextModel",),
         "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
         "scheduler": (),
     },
     "sdxl": {
         "unet": ("UNet2DConditionModel",),
-        "vae": ("AutoencoderKL", "AutoencoderTiny"),
+        "vae": ("AutoencoderKL", "AutoencoderTiny", embedded.AUTOENCODER),
         "text_encoder": ("CLIPTextModel",),
         "text_encoder_2": ("CLIPTextModelWithProjection",),
         "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
@@ -97,7 +97,7 @@ def read_index(id: str, folder: Path) -> dict[str, Any]:
         given = (index.get(component) or [None, None])[1]
         if given is None:
             raise ModelError(f"model {id}: model_index.json has no {component}, which {name} needs")
-        if allowed and given not in allowed and not (component == "vae" and id == "embedded"):
+        if allowed and given not in allowed:
             raise ModelError(f"model {id}: {component} is of class {given}; known: {', '.join(allowed)}")
     return index
 

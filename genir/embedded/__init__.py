@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+AUTOENCODER = "PatchAutoencoder"
+"""Class name of its autoencoder in model_index.json, here and in models that were trained on from it."""
+
 _MODULE = "genir_embedded_autoencoder"
 
 
@@ -26,7 +29,7 @@ def hq_folder() -> Path:
 
 def autoencoder_class() -> type:
     """The class of the model's autoencoder, imported from the file beside its weights (imports diffusers)."""
-    return _module(folder() / "vae" / "patchvae.py").PatchVAE
+    return getattr(_module(folder() / "vae" / "patch_autoencoder.py"), AUTOENCODER)
 
 
 def _module(path: Path) -> ModuleType:
