@@ -71,12 +71,12 @@ def test_the_picture_follows_the_prompt_and_is_no_noise(images: np.ndarray) -> N
     sunset, grass = images.astype(float)
     assert grass[1].mean() > grass[0].mean() + 20
     assert grass[1].mean() > grass[2].mean() + 20
-    assert sunset[2].mean() > sunset[1].mean()
+    assert sunset[0].mean() > sunset[2].mean() + 20
     for image in (sunset, grass):
         gray = image.mean(axis=0)
         assert gray.std() > 10
         # Neighbours of white noise are not correlated
-        assert np.corrcoef(gray[:, 1:].ravel(), gray[:, :-1].ravel())[0, 1] > 0.8
+        assert np.corrcoef(gray[:, 1:].ravel(), gray[:, :-1].ravel())[0, 1] > 0.4
 
 
 def test_its_autoencoder_keeps_a_picture(backbone: Backbone, images: np.ndarray) -> None:
