@@ -273,9 +273,9 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(alone, overrides):
 
 def test_a_dry_run_writes_nothing(tmp_path):
     lines = "\n".join(dry_run(config(tmp_path / "run", "replicas=3")))
-    assert "tasks      1500 of 1500, 64x64 (the model was trained at 128x128) pixels, in batches of 2" in lines
-    assert "shards     375 of 4 tasks" in lines
-    assert "of 500 prompts are longer than the text encoder reads" in lines
+    assert "tasks      3600 of 3600, 64x64 (the model was trained at 128x128) pixels, in batches of 2" in lines
+    assert "shards     900 of 4 tasks" in lines
+    assert "0 of 1200 prompts are longer than the text encoder reads" in lines
     assert not (tmp_path / "run").exists()
 
 
