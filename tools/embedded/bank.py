@@ -1,6 +1,7 @@
 """The prompts of the embedded model: `python -m tools.embedded.bank prompts/bank_embedded.jsonl [--count 1200]`.
 
-Captions of scenes that it was not trained on (calibration split), subjects in turn, each text once, none of a single noun.
+Captions of scenes that it was not trained on (calibration split), subjects in turn, each text once, none of a
+single noun.
 """
 
 from __future__ import annotations
