@@ -182,6 +182,21 @@ def remove(path: Path) -> None:
         os.unlink(path)
 
 
+def rename(source: Path, target: Path) -> None:
+    """Give a file another name, replacing what had it."""
+    os.replace(source, target)
+    sync_folder(target.parent)
+
+
+def note(path: Path, line: str) -> None:
+    """Add a line to a file; it may be lost with the power."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        append(fd, f"{line}\n".encode())
+    finally:
+        os.close(fd)
+
+
 def set_aside(path: Path) -> Path:
     """Rename a file that cannot be trusted to `<name>.bad` (or .bad2, ...) and return the new name."""
     count = 1

@@ -4,19 +4,24 @@
 
 Options (JSON): prompts, replicas, sizes, batch, shard_size, limit, target, seed, sleep (seconds a batch),
 reject ("some", "all", "none"), stats (write the worker's heartbeat),
-crash_at (end the process around the n-th change of the disk), crash_when.
+crash_at (end the process around the n-th change of the disk), crash_when ("before", "torn", "after", "power"),
+die_at (killed at this task, as for want of memory), clock (the time jumps by so many seconds either way), max_tries;
+in an object store: part, beat, silence, patience.
 Prints one line of JSON: the names of the disk changes, and the first keys of the batches it made itself, or the error.
 """
 
 import contextlib
+import itertools
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+from power import CHANGES, PowerCut
 
 from genir import objectstore, ranks, storage
 from genir.errors import GenirError, StoreError
@@ -28,8 +33,7 @@ from genir.runs.drive import Guard, Stage, drive
 from genir.runs.progress import Progress, worker_name
 from genir.runs.run import open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
-
-CHANGES = ("write", "fsync", "replace", "link", "unlink", "ftruncate")
+from genir.shards import files, writer
 
 
 class Prompts:
@@ -82,7 +86,8 @@ def verdict(task, reject):
 
 def work(place, options):
     """Do the whole job in this process; returns the exit code and what to print."""
-    shim = CrashingOs(options.get("crash_at", 0), options.get("crash_when", "before"))
+    crash_at, crash_when = options.get("crash_at", 0), options.get("crash_when", "before")
+    shim = PowerCut(crash_at, Path(place).parent) if crash_when == "power" else CrashingOs(crash_at, crash_when)
     storage.os = shim
     sizes = tuple(tuple(size) for size in options.get("sizes", [[8, 8]]))
     plan = Plan(
@@ -102,6 +107,10 @@ def work(place, options):
     mirror.BEAT = lease.BEAT
     objectstore.PATIENCE = options.get("patience", objectstore.PATIENCE)
     made = []
+    if options.get("clock"):
+        jumps, real = itertools.cycle([0, options["clock"], -options["clock"]]), time.time
+        time.time = lambda: real() + next(jumps)
+    files.MAX_TRIES = writer.MAX_TRIES = options.get("max_tries", files.MAX_TRIES)
 
     def make(batches):
         for tasks in batches:
@@ -109,6 +118,8 @@ def work(place, options):
             if options.get("mark"):  # say that a batch began, so that a test can count work done twice
                 with Path(options["mark"]).open("a") as file:
                     file.write(f"{tasks[0].key}\n")
+            if options.get("die_at") in [task.key for task in tasks]:
+                os.kill(os.getpid(), signal.SIGKILL)
             samples = [Sample(task, picture(task), scores={"score": task.seed / 7}) for task in tasks]
             made.append(tasks[0].key)
             yield samples
@@ -132,7 +143,7 @@ def work(place, options):
     except GenirError as error:
         return 2, {"error": str(error), "changes": shim.changes}
     code = worker.stopped_exit_code if stop() and claims.left else 0
-    return code, {"changes": shim.changes, "made": made}
+    return code, {"changes": shim.changes, "made": made, "quarantined": claims.quarantined}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dummy_worker
+
 TESTS = Path(__file__).parent
 PUBLISHED = (".tar", ".parquet", ".done")
 
@@ -43,3 +45,21 @@ def published(root):
         for path in sorted(root.rglob("*"))
         if path.suffix in PUBLISHED
     }
+
+
+def forked(root, **options):
+    """Run the dummy worker in a forked child (no torch in it, and quick); returns (exit code, facts)."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code, facts = dummy_worker.work(root, options)
+            os.write(write, json.dumps(facts).encode())
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        text = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code, json.loads(text) if text else {}

@@ -26,9 +26,9 @@ class Status:
     @property
     def code(self) -> int:
         """Exit code: 0 when the latest launch's goal is reached, 75 while work remains, 2 when all is done but fewer
-        are kept than the target asks for.
+        are kept than the target asks for, or the rest is quarantined.
         """
-        return {"reached": 0, "open": EXIT_AGAIN, "exhausted": 2}[self.summary.state]
+        return {"reached": 0, "open": EXIT_AGAIN, "exhausted": 2, "quarantined": 2}[self.summary.state]
 
     @property
     def rate(self) -> float:

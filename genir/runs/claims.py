@@ -41,6 +41,8 @@ class Claims:
         self._run, self._limit, self._target, self._should_stop = run, limit, target, should_stop
         self._shards = run.plan.shards_within(limit)
         self._done: set[int] = set()
+        self.quarantined: list[str] = []
+        """Names of shards that nobody may take."""
         self._prefix = self._prefix_kept = 0
 
     @property
@@ -53,6 +55,11 @@ class Claims:
         if self.target_reached():
             return False
         return not all(self._is_done(shard) for shard in range(self._shards))
+
+    def only_quarantined_left(self) -> bool:
+        """Is all that is not finished quarantined, as far as this worker has looked?"""
+        unfinished = [shard for shard in range(self._shards) if not self._is_done(shard)]
+        return bool(unfinished) and all(self._run.shard(shard).name in self.quarantined for shard in unfinished)
 
     def tasks_left(self) -> int:
         """Tasks of this launch's limit in shards that are not finished."""
@@ -133,6 +140,9 @@ class Claims:
             self._run.mirror.fetch_shard(self._run.shard(shard))
         lock = claim(self._run.shard(shard), upto)
         if lock is None:
+            files = self._run.shard(shard)
+            if files.quarantined.exists() and files.name not in self.quarantined:
+                self.quarantined.append(files.name)
             return None
         writer = ShardWriter(self._run.shard(shard), lock, self._run.digest, self._run.columns, self._push)
         batches = self._run.plan.batches(shard)

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from genir.errors import PlanError, Stopped
+from genir.errors import GenirError, PlanError, Stopped
 from genir.runs.saver import Saver
 from genir.runs.tally import Tally
 
@@ -85,6 +85,10 @@ def drive(
                         guard.check(tally)
                         if should_stop() or claims.target_reached():
                             break
+            except Exception as error:
+                if not isinstance(error, GenirError):  # those are faults of the run, the disk or the device
+                    claimed.writer.blame()
+                raise
             finally:
                 with tally.timed_waiting():
                     saver.end(claimed.writer, claimed.covered if left == 0 else None)

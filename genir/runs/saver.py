@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genir import images, storage
+from genir.errors import GenirError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +187,8 @@ class Saver:
         self._tally.add(samples)
 
     def _end(self, writer: ShardWriter, covered: int | None) -> None:
+        if self._error is not None and not isinstance(self._error, GenirError):
+            writer.blame()
         with writer:
             if covered is not None and self._error is None:
                 writer.finish(covered)

@@ -34,8 +34,11 @@ class Summary:
     """Tasks that the latest launch's limit asks for."""
     target: int | None = None
     """Kept images that the latest launch asks for."""
-    state: Literal["open", "reached", "exhausted"] = "open"
-    """Exhausted: all wanted tasks are done, but fewer are kept than the target asks for."""
+    quarantined: list[str] = field(default_factory=list)
+    """Shards that nobody takes, because they ended their workers."""
+    state: Literal["open", "reached", "exhausted", "quarantined"] = "open"
+    """Exhausted: all wanted tasks are done, but fewer are kept than the target asks for. Quarantined: all but the
+    quarantined shards are done."""
 
 
 def summarise(root: Path) -> Summary:
@@ -59,6 +62,7 @@ def summarise(root: Path) -> Summary:
         if int(path.stem) not in finished:
             entries, _ = read_journal(ShardFiles(path.parent, path.stem))
             summary.journalled += sum(len(entry.rows) for entry in entries)
+    summary.quarantined = sorted(path.stem for path in stage.rglob("*.quarantined"))
     _judge_goal(root, plan, summary, finished)
     return summary
 
@@ -98,18 +102,24 @@ def read_goal(root: Path) -> dict[str, int | None]:
 def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: dict[int, Marker]) -> None:
     goal = read_goal(root)
     limit, kept, size = min(goal["limit"] or plan["tasks"], plan["tasks"]), goal["kept"], plan["shard_size"]
-    in_prefix = covered = 0
+    in_prefix = covered = gaps = 0
     for shard in range(-(-limit // size)):
         marker = finished.get(shard)
-        if marker is None or marker.covered < min(limit, (shard + 1) * size):
+        if marker is not None and marker.covered >= min(limit, (shard + 1) * size):
+            in_prefix += 0 if gaps else marker.kept
+        elif f"{shard:06d}" in summary.quarantined:
+            gaps += 1
+        else:
             break
-        in_prefix, covered = in_prefix + marker.kept, min(limit, (shard + 1) * size)
+        covered = min(limit, (shard + 1) * size)
     summary.wanted, summary.target = limit, kept
     summary.goal = f"the first {limit} tasks" if goal["limit"] else "all tasks"
     if kept:
         summary.goal += f" until {kept} are kept"
     if kept and in_prefix >= kept:
         summary.state = "reached"
+    elif covered == limit and gaps:
+        summary.state = "quarantined"
     elif covered == limit:
         summary.state = "exhausted" if kept else "reached"
 
@@ -130,7 +140,8 @@ def describe(summary: Summary) -> str:
     unfinished = f", {summary.journalled} more in unfinished shards" if summary.journalled else ""
     wanted = max(summary.wanted, summary.done)  # a limit is rounded up to a batch
     plan = f" (the plan has {summary.tasks})" if wanted < summary.tasks else ""
+    quarantined = f"; QUARANTINED shards: {', '.join(summary.quarantined)}" if summary.quarantined else ""
     return (
         f"{summary.done} of {wanted} images{plan} in {summary.shards_done} shards{unfinished}; "
-        f"{summary.kept} kept{share}, {human_bytes(summary.image_bytes)}; rejected: {rejected or 'none'}"
+        f"{summary.kept} kept{share}, {human_bytes(summary.image_bytes)}; rejected: {rejected or 'none'}{quarantined}"
     )

@@ -11,12 +11,13 @@ from typing import Any
 from genir import storage
 
 Row = dict[str, Any]
+MAX_TRIES = 3  # so many processes may die of a shard
 FLAT_LIMIT = 10_000  # more shards than this go into subfolders of a thousand
 
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """The five files a shard may have."""
+    """The files a shard may have."""
 
     folder: Path
     name: str
@@ -49,6 +50,16 @@ class ShardFiles:
     def part(self) -> Path:
         """The tar in the making; carries the claim (its lock)."""
         return self._file("part")
+
+    @property
+    def tries(self) -> Path:
+        """One line a process that began this shard and has not added a batch since."""
+        return self._file("tries")
+
+    @property
+    def quarantined(self) -> Path:
+        """What `tries` becomes when it is too long: nobody takes the shard until this file is deleted."""
+        return self._file("quarantined")
 
     @property
     def journal(self) -> Path:

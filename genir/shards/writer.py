@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from genir import storage
 from genir.errors import ShardError
 from genir.shards import table
-from genir.shards.files import Entry, Marker, Row, ShardFiles, read_journal, read_marker, write_journal
+from genir.shards.files import MAX_TRIES, Entry, Marker, Row, ShardFiles, read_journal, read_marker, write_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,8 @@ _COPY = 1 << 20
 
 
 def claim(files: ShardFiles, upto: int) -> int | None:
-    """Lock the shard for this process; None when another process has it or all its keys below `upto` are done.
+    """Lock the shard for this process; None when another process has it, all its keys below `upto` are done, or it is
+    quarantined.
 
     Returns:
         The descriptor that holds the lock, to be given to a ShardWriter.
@@ -43,17 +44,39 @@ def claim(files: ShardFiles, upto: int) -> int | None:
             return None
         storage.refresh(files.folder)
         marker = read_marker(files)
-        if marker is None:
-            return fd
-        if marker.covered >= upto:
+        if marker is not None and marker.covered >= upto:
             # done by somebody between our look at the marker and the lock, or killed before it could tidy up
             _tidy(files, fd, marker)
             return None
-        if files.tar.exists() and files.part.samefile(files.tar):
+        if marker is not None and files.tar.exists() and files.part.samefile(files.tar):
             # killed between publishing and tidying: the part is still a name of the finished tar, which must stay
             _tidy(files, fd, marker)
             return claim(files, upto)
+        if _is_quarantined(files):
+            os.close(fd)
+            return None
         return fd
+
+
+def _is_quarantined(files: ShardFiles) -> bool:
+    """May nobody take this shard? Asked under its lock: whoever began it before is gone."""
+    if files.quarantined.exists():
+        return True
+    if not files.tries.exists():
+        return False
+    tries = files.tries.read_text(errors="replace").splitlines()
+    if len(tries) < MAX_TRIES:
+        return False
+    storage.rename(files.tries, files.quarantined)
+    log.error(
+        "shard %s is quarantined: its last %d workers ended before they had added a batch (%s); see logs/, then delete "
+        "%s to try again",
+        files.name,
+        len(tries),
+        "; ".join(tries),
+        files.quarantined,
+    )
+    return True
 
 
 def _tidy(files: ShardFiles, fd: int, marker: Marker) -> None:
@@ -93,12 +116,14 @@ class ShardWriter:
             ShardError: the disk cannot be written.
         """
         self._finished = finished
+        self._is_blamed = False
         self.files, self._fd, self._plan, self._columns = files, lock, plan, columns
         self._journal = -1
         try:
             with storage.explained(files.part):
                 self.rows = self._recover()
                 self._journal = os.open(files.journal, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                storage.note(files.tries, f"process {os.getpid()} on {os.uname().nodename}")
         except BaseException:
             os.close(lock)
             raise
@@ -106,10 +131,16 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         return self
 
+    def blame(self) -> None:
+        """What ends this process now may be the shard's fault: let it count as one of its tries."""
+        self._is_blamed = True
+
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         # A second Ctrl-C does not wait for the thread that writes: the end of the process closes what it writes to,
         # else it could go on in whatever file is opened next.
         if self._journal >= 0 and kind is not KeyboardInterrupt:
+            if not self._is_blamed:
+                storage.remove(self.files.tries)
             os.close(self._journal)
             os.close(self._fd)
 
@@ -127,6 +158,7 @@ class ShardWriter:
             entry = Entry(self.batches + 1, self._offset + len(data), list(rows))
             storage.append(self._journal, entry.encode())
             storage.sync(self._journal)
+            storage.remove(self.files.tries)
         self._offset, self.batches = entry.offset, entry.batches
         self.rows.extend(rows)
 
@@ -151,6 +183,7 @@ class ShardWriter:
                 published.append(files.tar)
             marker = self._marker(rows, published, covered)
             storage.write(files.marker, marker.encode())
+            storage.remove(files.tries)
             os.close(self._journal)
             self._journal = -1
             _tidy(files, self._fd, marker)

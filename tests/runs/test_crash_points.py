@@ -3,32 +3,10 @@
 The worker is forked from this process (no torch in it), so that every point of a whole run can be tried.
 """
 
-import json
-import os
-
-import dummy_worker
 import pytest
-from processes import published
+from processes import forked, published
 
 SMALL = {"prompts": 10, "batch": 2, "shard_size": 6, "sizes": [[8, 8], [8, 12]]}
-
-
-def forked(root, **options):
-    """Run the dummy worker in a child; returns (exit code, facts)."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code, facts = dummy_worker.work(root, options)
-            os.write(write, json.dumps(facts).encode())
-        finally:
-            os._exit(code)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        text = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return code, json.loads(text) if text else {}
 
 
 def leftovers(root):

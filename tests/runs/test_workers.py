@@ -61,7 +61,10 @@ def test_kills_with_changing_worker_counts_change_nothing(dummy, unbroken, seed,
     kills = 0
     for _ in range(40):
         world = chance.choice([1, 2, 3])
-        workers = [dummy.start("run", rank(index, world), sleep=0.02, mark=str(mark), **JOB) for index in range(world)]
+        workers = [
+            dummy.start("run", rank(index, world), sleep=0.02, mark=str(mark), max_tries=100, **JOB)
+            for index in range(world)
+        ]
         # placed by the journal's growth, so that every launch gets somewhere and none gets far
         goal = progress(root) + chance.randint(200, 4000)
         while progress(root) < goal and any(worker.poll() is None for worker in workers):
@@ -82,10 +85,10 @@ def test_kills_with_changing_worker_counts_change_nothing(dummy, unbroken, seed,
 
 
 def test_a_second_launch_joins_a_running_one(dummy, unbroken):
-    first = dummy.start("run", sleep=0.15, **JOB)
+    first = dummy.start("run", sleep=1.5, **JOB)
     while not (dummy.folder / "run" / "plan.json").exists():
         time.sleep(0.01)
-    second = dummy.start("run", sleep=0.15, **JOB)
+    second = dummy.start("run", sleep=0.05, **JOB)
     made = [json.loads(worker.communicate(timeout=120)[0])["made"] for worker in (first, second)]
     assert all(made), "both did some of the work"
     assert not set(made[0]) & set(made[1])
