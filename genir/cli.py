@@ -77,6 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         return options.command(options)
     except GenirError as error:
         logging.getLogger("genir").debug("", exc_info=True)
+        ranks.tell_launcher(f"genir: {error}")
         for line in str(error).splitlines():  # a config may hold several mistakes
             print(f"genir: {line}", file=sys.stderr)  # noqa: T201
         return ranks.worker().stopped_exit_code if isinstance(error, StoreError) else EXIT_USER_ERROR

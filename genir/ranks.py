@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from genir.errors import ConfigError
@@ -106,6 +110,15 @@ def _accelerator(worker: Worker) -> torch.device:
     kind = torch.accelerator.current_accelerator()
     assert kind is not None
     return torch.device(kind.type, worker.local_rank % torch.accelerator.device_count())
+
+
+def tell_launcher(message: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Give torchrun the reason of a failure: it ends with a report, in which the reason would else be missing."""
+    path = environ.get("TORCHELASTIC_ERROR_FILE")
+    if path:
+        extra = {"py_callstack": message, "timestamp": str(int(time.time()))}
+        with contextlib.suppress(OSError):
+            Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": extra}}))
 
 
 class StopSignal:

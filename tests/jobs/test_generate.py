@@ -112,12 +112,23 @@ def test_a_run_is_readable_by_others(alone):
     assert seen == set(kept)
 
 
-def test_torchrun_with_two_workers_gives_the_same_bytes(alone, tmp_path):
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+@pytest.mark.parametrize("world", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
+def test_torchrun_gives_the_same_bytes(alone, tmp_path, world):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world))
     finish(start(tmp_path / "run", "limit=12", launcher=launcher, ACCELERATE_USE_CPU="1"))
     assert published(tmp_path / "run") == published(alone)
     stats = [json.loads(path.read_bytes()) for path in (tmp_path / "run" / "stats").iterdir()]
-    assert sorted(fact["rank"] for fact in stats) == [0, 1]
+    assert sorted(fact["rank"] for fact in stats) == list(range(world))
+
+
+def test_torchrun_says_first_and_last_why_a_worker_refused(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    process = start(tmp_path / "run", "stpes=3", launcher=launcher, ACCELERATE_USE_CPU="1")
+    lines = process.communicate(timeout=100)[0].strip().splitlines()
+    assert process.returncode == 1
+    reason = "genir: override 'stpes=3': unknown key stpes; did you mean steps?"
+    assert lines[0] == reason
+    assert lines[-2].endswith(reason)
 
 
 def test_three_workers_killed_and_resumed_give_the_same_bytes(alone, tmp_path):
