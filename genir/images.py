@@ -89,11 +89,11 @@ def photograph_size(path: Path) -> tuple[int, int]:
 def says_synthetic(file: Path | bytes) -> bool:
     """Does the file carry the mark of an image that a model made (as `encode` writes it)?"""
     try:
-        with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
             if image.format == "PNG":
                 image.load()  # a PNG may have it behind the pixels
             marks = (image.info.get("xmp", b""), image.info.get("XML:com.adobe.xmp", ""))
-    except Exception:  # noqa: BLE001 - a foreign file can make a decoder raise anything
+    except (OSError, ValueError, SyntaxError):  # what cannot be read says nothing
         return False
     return any("trainedAlgorithmicMedia" in (m.decode(errors="replace") if isinstance(m, bytes) else m) for m in marks)
 

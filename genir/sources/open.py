@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow.parquet as pq
-
 from genir.errors import ConfigError
 from genir.plan import Cut
+from genir.shards import table
 from genir.sources.folder import FolderSource
 from genir.sources.original import Original
 from genir.sources.run import RunSource
@@ -132,7 +131,7 @@ class SourcePlan(Cut[Any]):
 def _keys(path: Path) -> set[str]:
     try:
         if path.suffix == ".parquet":
-            rows = pq.read_table(path).to_pylist()
+            rows = table.decode(path.read_bytes())
             return {row["key"] for row in rows if row.get("verdict", "kept") == "kept"}
         if path.suffix == ".txt":
             return set(path.read_text(encoding="utf-8").split())

@@ -44,6 +44,8 @@ class RunSource:
             self._digest = str(plan["digest"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PlanError(f"{root}/plan.json: not the plan of a genir run ({error!r})") from None
+        if plan.get("stage", "image") != "image":
+            raise PlanError(f"{root}: holds pairs, not images; give the input of that run")
         self._rows = lru_cache(_KEPT)(self._read_rows)
         self.available = self._finished()
         if not self.available:
