@@ -40,7 +40,7 @@ def degrade(config: Degrade) -> int:
         for line in description:
             log.info("%s", line)
         name = worker_name()
-        log_to_file(run, name)
+        log_to_file(run.root, name)
         share = -(-claims.tasks_left() * config.epochs // run.worker.world)
         with Progress(run, name, share) as progress:
             drive(claims, launch.stage(run), launch.packing(), Guard(0.0, 1), stop, progress)
