@@ -33,6 +33,17 @@ The same command resumes, on any number of workers. Exit codes: 0 done, 2 user e
 early: run it again, 130 interrupted twice.
 """
 
+_DEGRADE = """\
+examples:
+  genir degrade configs/degrade_realesrgan.yaml input=outputs/castles run=outputs/castles_x4
+  genir degrade configs/degrade_dreamclear.yaml input=photos degradation.crop=512 epochs=4 store.sr_bicubic=true
+  genir degrade configs/degrade_realesrgan.yaml input=outputs/a degradation=bsrgan degradation.scale=2
+  genir degrade configs/degrade_realesrgan.yaml "input={castles: outputs/castles, own: photos}"
+  torchrun --standalone --nproc_per_node 2 -m genir degrade configs/degrade_realesrgan.yaml input=outputs/castles
+Degradations: bicubic light bsrgan realesrgan seesr dreamclear, or a .yaml file of blocks. Inputs: a genir run
+(its kept images; it may still grow), a folder of photographs, tars, or several.
+"""
+
 _STATUS = """\
 examples:
   genir status outputs/a                          done, kept and rejected, each worker's rate, time left
@@ -131,6 +142,10 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("config", metavar="CONFIG.yaml", help="configs/prepare_*.yaml, or your own")
     prepare.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example images=photos batch=8")
     prepare.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
+    degrade = _command(commands, "degrade", _degrade, "HQ pictures into HQ-LQ pairs; resumes", _DEGRADE)
+    degrade.add_argument("config", metavar="CONFIG.yaml", help="configs/degrade_*.yaml, or your own")
+    degrade.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example input=outputs/a epochs=4")
+    degrade.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
     status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains", _STATUS)
     status.add_argument("run", metavar="RUN", help="run directory")
     status.add_argument("--json", action="store_true", help="one line of JSON for programs")
@@ -244,6 +259,22 @@ def _export_dual(options: argparse.Namespace) -> int:
 
     print("\n".join(export_dual(options.file, options.folder, options.name)))  # noqa: T201
     return 0
+
+
+def _degrade(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.degrade import Degrade
+
+    config = load(Degrade, options.config, options.overrides)
+    if options.dry_run:
+        from genir.jobs.degrade import dry_run
+
+        for line in dry_run(config):
+            print(line)  # noqa: T201
+        return 0
+    from genir.jobs.degrade import degrade
+
+    return degrade(config)
 
 
 def _status(options: argparse.Namespace) -> int:

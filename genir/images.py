@@ -86,8 +86,20 @@ def photograph_size(path: Path) -> tuple[int, int]:
         raise ImageError(f"{path}: {_reason(error)}") from error
 
 
-def read_photograph(path: Path) -> np.ndarray:
-    """uint8 sRGB pixels (C, H, W) of a user's photograph.
+def says_synthetic(file: Path | bytes) -> bool:
+    """Does the file carry the mark of an image that a model made (as `encode` writes it)?"""
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            if image.format == "PNG":
+                image.load()  # a PNG may have it behind the pixels
+            marks = (image.info.get("xmp", b""), image.info.get("XML:com.adobe.xmp", ""))
+    except (OSError, ValueError, SyntaxError):  # what cannot be read says nothing
+        return False
+    return any("trainedAlgorithmicMedia" in (m.decode(errors="replace") if isinstance(m, bytes) else m) for m in marks)
+
+
+def read_photograph(path: Path, data: bytes | None = None) -> np.ndarray:
+    """uint8 sRGB pixels (C, H, W) of a user's photograph; `data` are its bytes, where `path` is inside of a tar.
 
     Turned as its EXIF orientation says, brought from its ICC profile to sRGB (relative colorimetric, black point
     compensation), transparency laid over white, 16 bits a channel reduced to 8, CMYK and palettes converted; of
@@ -96,7 +108,7 @@ def read_photograph(path: Path) -> np.ndarray:
     import numpy as np
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
             rgb = _to_srgb(_eight_bits(upright), image.info.get("icc_profile"))

@@ -19,6 +19,10 @@ def test_the_wheel_works_in_an_empty_directory(tmp_path):
         packed = {name.split("/", 3)[3] for name in names if name.startswith(f"genir/_data/{folder}/")}
         tracked = {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).rglob("*") if path.is_file()}
         assert packed == tracked
+    presets = {path.name for path in (ROOT / "genir/degrade/presets").glob("*.yaml")}
+    assert presets == {name.rpartition("/")[2] for name in names if name.startswith("genir/degrade/presets/")} - {
+        "__init__.py"
+    }
     assert not [name for name in names if name.startswith(("tests/", "prompts/", "configs/"))]
     site, empty = tmp_path / "site", tmp_path / "empty"
     zipfile.ZipFile(wheel).extractall(site)

@@ -29,7 +29,11 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=Strict)
 
 _SHOWN = 8  # of many mistakes
-_SHORT_FORMS = {"model": "id", "scheduler": "name"}  # `model: embedded` is short for `model: {id: embedded}`
+_SHORT_FORMS = {
+    "model": "id",
+    "scheduler": "name",
+    "degradation": "preset",
+}  # `model: embedded` is short for `model: {id: embedded}`
 _MESSAGES = {
     "model_type": "expected a mapping of keys to values",
     "tuple_type": "expected a list",

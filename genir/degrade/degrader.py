@@ -124,9 +124,7 @@ class Degrader:
         scale, wanted = self.degradation.scale, self.degradation.crop
         height, width = (wanted or size for size in size_HW)
         if min(size_HW) < (wanted or scale):
-            raise ImageError(
-                f"{size_HW[0]}x{size_HW[1]} pixels are less than the crop of {wanted or scale}; lower crop"
-            )
+            raise ImageError(f"{size_HW[0]}x{size_HW[1]} pixels are less than the crop of {wanted or scale}; lower it")
         height, width = height - height % scale, width - width % scale
         return Cut(_upto(rng, size_HW[0] - height), _upto(rng, size_HW[1] - width), height, width)
 

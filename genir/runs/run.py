@@ -7,7 +7,6 @@ import json
 import logging
 import platform
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("genir")
 
 PLAN = "plan.json"
+IMAGE = "image"  # the stage of generated images
 FORMAT = 1  # of plan.json and the shards; a run of another format is refused
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "numpy", "pillow", "pyarrow")
 
@@ -43,15 +43,12 @@ class Run:
     worker: Worker
     mirror: Mirror | None = None
     """Of a run in an object store: `root` is its local folder."""
-
-    @cached_property
-    def image(self) -> Path:
-        """Folder of the image stage's shards."""
-        return self.root / "image"
+    stage: str = IMAGE
+    """Folder of the shards."""
 
     def shard(self, shard: int) -> ShardFiles:
-        """The files of an image shard."""
-        return ShardFiles.of(self.image, shard, self.plan.n_shards)
+        """The files of a shard."""
+        return ShardFiles.of(self.root / self.stage, shard, self.plan.n_shards)
 
 
 def set_goal(run: Run, limit: int | None, kept: int | None) -> None:
@@ -90,6 +87,7 @@ def open_run(
     env: dict[str, Any] | None,
     worker: Worker,
     mirror: Mirror | None = None,
+    stage: str = IMAGE,
 ) -> Run:
     """Create the run directory, or resume the one that is there.
 
@@ -102,16 +100,23 @@ def open_run(
         env: model files, licences and device, for people; None before the model is loaded leaves env.json alone.
         worker: who this process is.
         mirror: of a run in an object store, whose folder `root` is.
+        stage: folder of its shards.
 
     Raises:
         PlanError: the directory holds something else, or a run with another meaning.
         ShardError: the directory cannot be written or has no file locks.
     """
-    run = Run(root, plan, columns, run_digest(meaning), worker, mirror)
-    facts = {"tasks": plan.n_tasks, "shards": plan.n_shards, "shard_size": plan.shard_size, "columns": columns}
+    run = Run(root, plan, columns, run_digest(meaning), worker, mirror, stage)
+    facts = {
+        "stage": stage,
+        "tasks": plan.n_tasks,
+        "shards": plan.n_shards,
+        "shard_size": plan.shard_size,
+        "columns": columns,
+    }
     publish_run(root, PLAN, facts, meaning, config, env, mirror)
     with storage.explained(root):
-        run.image.mkdir(exist_ok=True)
+        (root / stage).mkdir(exist_ok=True)
     return run
 
 

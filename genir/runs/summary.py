@@ -49,7 +49,7 @@ def summarise(root: Path) -> Summary:
     """
     plan = read_plan(root)
     summary = Summary(plan["tasks"], plan["shards"])
-    stage = root / "image"
+    stage = root / plan.get("stage", "image")
     finished: dict[int, Marker] = {}
     for shard, marker in markers(stage, summary.shards):
         finished[shard] = marker
@@ -61,7 +61,7 @@ def summarise(root: Path) -> Summary:
     for path in sorted(stage.rglob("*.journal")):
         if int(path.stem) not in finished:
             entries, _ = read_journal(ShardFiles(path.parent, path.stem))
-            summary.journalled += sum(len(entry.rows) for entry in entries)
+            summary.journalled += len({row["key"] for entry in entries for row in entry.rows})
     summary.quarantined = sorted(path.stem for path in stage.rglob("*.quarantined"))
     _judge_goal(root, plan, summary, finished)
     return summary

@@ -196,8 +196,8 @@ class ShardWriter:
             plan=self._plan,
             batches=self.batches,
             covered=covered,
-            tasks=len(rows),
-            kept=sum(row["verdict"] == "kept" for row in rows),
+            tasks=len({row["key"] for row in rows}),  # a task may have several rows
+            kept=len({row["key"] for row in rows if row["verdict"] == "kept"}),
             reasons=dict(sorted(Counter(row["reason"] for row in rows if row["verdict"] != "kept").items())),
             data_bytes=self._offset,
             files={

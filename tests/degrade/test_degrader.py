@@ -106,7 +106,7 @@ def test_crops_are_everywhere(photograph):
 
 
 def test_a_picture_smaller_than_the_crop_is_refused(photograph):
-    with pytest.raises(ImageError, match="288x320 pixels are less than the crop of 1024; lower crop"):
+    with pytest.raises(ImageError, match="288x320 pixels are less than the crop of 1024; lower it"):
         Degrader("dreamclear")([photograph], ["a"])
 
 

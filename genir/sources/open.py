@@ -1,0 +1,140 @@
+"""A path -> the source that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from genir.errors import ConfigError
+from genir.plan import Cut
+from genir.shards import table
+from genir.sources.folder import FolderSource
+from genir.sources.original import Original
+from genir.sources.run import RunSource
+from genir.sources.tars import TarSource
+
+
+class Source(Protocol):
+    """Numbered HQ pictures."""
+
+    n_tasks: int
+    """All numbers, taken or not."""
+    available: int
+    """Pictures below this number are there; fewer than `n_tasks` while a run is being made."""
+    shard_size: int | None
+    """Of the shards it is cut into already; None: none."""
+    batch: int | None
+    """How many of its pictures were made together; None: none were."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two sources the same."""
+        ...
+
+    def originals(self, start: int, stop: int) -> list[Original]:
+        """Pictures `start` to `stop` - 1, as far as they are there."""
+        ...
+
+
+def open_source(place: str | Mapping[str, str], selected: str | None = None, column: str = "text") -> Source:
+    """The pictures at a place.
+
+    Args:
+        place: a run directory, a folder of photographs, a tar, a folder of tars, or several of them: prefix -> place.
+        selected: file with the keys to take of a run: .txt (one a line) or .parquet (`key`, and `verdict` if it is
+            there must be "kept").
+        column: of a folder's metadata table, that holds the captions.
+
+    Raises:
+        GenirError: nothing of that kind there.
+    """
+    if isinstance(place, Mapping):
+        if selected:
+            raise ConfigError("keys: belong to one run; give one input, or make a run of each first")
+        return Joined({prefix: open_source(path, None, column) for prefix, path in place.items()})
+    path = Path(place).expanduser()
+    if (path / "plan.json").exists():
+        return RunSource(path, None if selected is None else _keys(Path(selected).expanduser()))
+    if selected:
+        raise ConfigError(f"keys {selected}: belong to a genir run, and {place} is none")
+    if path.is_file() and path.suffix == ".tar":
+        return TarSource([path])
+    if path.is_dir() and (tars := list(path.glob("*.tar"))):
+        return TarSource(tars)
+    if not path.is_dir():
+        raise ConfigError(f"input {place}: no such run, folder or tar")
+    return FolderSource(path, column)
+
+
+class Joined:
+    """Several sources, one after the other; keys count on, and names carry the prefix."""
+
+    shard_size: int | None = None
+    batch: int | None = None
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources, self._starts = sources, dict[str, int]()
+        self.n_tasks = self.available = 0
+        for prefix, source in sources.items():
+            self._starts[prefix] = self.n_tasks
+            if self.available == self.n_tasks:
+                self.available += source.available
+            self.n_tasks += source.n_tasks
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two sources the same."""
+        return {prefix: source.identity for prefix, source in self._sources.items()}
+
+    def originals(self, start: int, stop: int) -> list[Original]:
+        """Pictures `start` to `stop` - 1."""
+        found = []
+        for prefix, source in self._sources.items():
+            first = self._starts[prefix]
+            for one in source.originals(max(0, start - first), max(0, stop - first)):
+                key = f"{first + int(one.key):09d}"
+                found.append(Original(key, f"{prefix}/{one.name}", one.text, one.reason, one.read))
+        return found
+
+
+class SourcePlan(Cut[Any]):
+    """The pictures of a source, cut into shards and batches by their numbers alone."""
+
+    def __init__(self, source: Source, batch: int, shard_size: int) -> None:
+        """Raises PlanError when keys or shard names would overflow."""
+        self._source, self.batch, self.shard_size = source, batch, shard_size
+        self._check_names()
+
+    @property
+    def n_tasks(self) -> int:
+        """All pictures, whatever `limit` says."""
+        return self._source.n_tasks
+
+    def whole(self, count: int) -> int:
+        """The first `count` pictures without those of a batch that is not complete yet."""
+        if count >= self.n_tasks:
+            return self.n_tasks
+        return count - count % self.shard_size % self.batch
+
+    def tasks(self, shard: int) -> list[Original]:
+        """The pictures of a shard in key order, rejected ones too."""
+        keys = self._range(shard)
+        return self._source.originals(keys.start, keys.stop)
+
+    def batches(self, shard: int) -> list[list[Original]]:
+        """Cut at every `batch`-th number."""
+        tasks = self.tasks(shard)
+        return [tasks[first : first + self.batch] for first in range(0, len(tasks), self.batch)]
+
+
+def _keys(path: Path) -> set[str]:
+    try:
+        if path.suffix == ".parquet":
+            rows = table.decode(path.read_bytes())
+            return {row["key"] for row in rows if row.get("verdict", "kept") == "kept"}
+        if path.suffix == ".txt":
+            return set(path.read_text(encoding="utf-8").split())
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"keys {path}: cannot be read: {error!r}") from None
+    raise ConfigError(f"keys {path}: expected .txt (a key a line) or .parquet (a column key)")
