@@ -10,13 +10,13 @@ import csv
 import hashlib
 import json
 import os
-import unicodedata
 from array import array
 from bisect import bisect_right
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from genir.errors import PromptError
+from genir.promptrecord import FIELDS, checked
 from genir.records import Prompt
 from genir.resources import locate
 
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+EMPTY = "empty"  # instead of a file
 STRIDE = 256  # one remembered offset for so many lines
-MAX_CHARACTERS = 4000
-_TEXTS = ("category", "id", "negative", "source", "licence")
-# Controls, line and paragraph separators, halves of characters: what breaks lists and cannot be written.
-_REFUSED = {"Cc", "Zl", "Zp", "Cs"}
 
 
 class PromptFile(Protocol):
@@ -76,7 +73,20 @@ class PromptFiles:
             start = end
 
 
+class EmptyPrompt:
+    """The one empty prompt: unconditional sampling, as FluxGen's (arXiv 2504.15159); replicas say how often."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.sha256, self.count = name, hashlib.sha256().hexdigest(), 1
+
+    def read(self, start: int, stop: int) -> Iterator[Prompt]:
+        """The prompt, if it is asked for."""
+        return iter([Prompt("")][start:stop])
+
+
 def _open(name: str) -> PromptFile:
+    if name == EMPTY:
+        return EmptyPrompt(name)
     path = locate(name)
     kinds = {".jsonl": _json_lines, ".txt": _text_lines, ".csv": _csv_lines, ".parquet": ParquetPrompts}
     kind = kinds.get(path.suffix.lower())
@@ -90,58 +100,6 @@ def _open(name: str) -> PromptFile:
         raise PromptError(f"{name}: is a folder, not a prompt file") from None
     except PermissionError:
         raise PromptError(f"{name}: no permission to read it") from None
-
-
-def _prompt(record: Any, where: str) -> Prompt:
-    if not isinstance(record, dict):
-        raise PromptError(f"{where}: expected an object with a prompt, found {type(record).__name__}")
-    text = record.get("prompt")
-    if not isinstance(text, str) or not text.strip():
-        raise PromptError(f'{where}: no "prompt", or it is empty; every record needs one')
-    others = {}
-    for name in _TEXTS:
-        value = record.get(name)
-        if name == "id" and isinstance(value, int):
-            value = str(value)
-        if value is not None and not isinstance(value, str):
-            raise PromptError(f'{where}: "{name}" is {value!r}, expected text')
-        others[name] = _line(value, f"{where}: the {name}") if value else ""
-    return Prompt(_line(text, f"{where}: the prompt"), tags=_tags(record.get("tags"), where), **others)
-
-
-def _tags(value: Any, where: str) -> tuple[str, ...]:
-    if not value:
-        return ()
-    values = value.split(";") if isinstance(value, str) else value  # a CSV record has no lists
-    if not isinstance(values, list) or not all(isinstance(tag, str) for tag in values):
-        raise PromptError(f'{where}: "tags" is {value!r}, expected a list of texts')
-    return tuple(_line(tag, f"{where}: a tag") for tag in values)
-
-
-def json_line(prompt: Prompt) -> str:
-    """The record as one line of a .jsonl file; what is empty is left out."""
-    record = {
-        "id": prompt.id,
-        "prompt": prompt.text,
-        "negative": prompt.negative,
-        "category": prompt.category,
-        "tags": prompt.tags,
-        "source": prompt.source,
-        "licence": prompt.licence,
-    }
-    return json.dumps({key: value for key, value in record.items() if value}, ensure_ascii=False) + "\n"
-
-
-def _line(text: str, what: str) -> str:
-    """The text as one printable line of a bearable length."""
-    text = text.strip()
-    if len(text) > MAX_CHARACTERS:
-        raise PromptError(f"{what} has {len(text)} characters, allowed are {MAX_CHARACTERS}")
-    if not text.isprintable():  # quick; but no-break spaces, joiners and new emoji are no harm
-        for character in text:
-            if unicodedata.category(character) in _REFUSED:
-                raise PromptError(f"{what} holds U+{ord(character):04X} (a line break or a tab?); remove it")
-    return text
 
 
 class LineFile:
@@ -189,7 +147,7 @@ def _decode(line: bytes, where: str) -> str:
 
 
 def _text_lines(name: str, path: Path) -> LineFile:
-    return LineFile(name, path, lambda line, where: _prompt({"prompt": line}, where))
+    return LineFile(name, path, lambda line, where: checked({"prompt": line}, where))
 
 
 def _json_lines(name: str, path: Path) -> LineFile:
@@ -200,7 +158,7 @@ def _json_lines(name: str, path: Path) -> LineFile:
             raise PromptError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
         except (ValueError, RecursionError) as error:  # a number or a nesting beyond Python's bounds
             raise PromptError(f"{where}: not usable JSON: {error}") from None
-        return _prompt(record, where)
+        return checked(record, where)
 
     return LineFile(name, path, parse)
 
@@ -221,7 +179,7 @@ def _csv_lines(name: str, path: Path) -> LineFile:
         values = split(line, where)
         if len(values) != len(header):
             raise PromptError(f"{where}: {len(values)} values for {len(header)} columns; quote the prompt")
-        return _prompt(dict(zip(header, values, strict=True)), where)
+        return checked(dict(zip(header, values, strict=True)), where)
 
     return LineFile(name, path, parse, header_lines=1)
 
@@ -263,7 +221,7 @@ class ParquetPrompts:
         if "prompt" not in names:
             raise PromptError(f"{name}: no column prompt; it has {', '.join(names)}")
         self.count = meta.num_rows
-        self._columns = [column for column in ("prompt", "tags", *_TEXTS) if column in names]
+        self._columns = [column for column in FIELDS if column in names]
         self._ends = [0]
         for group in range(meta.num_row_groups):
             self._ends.append(self._ends[-1] + meta.row_group(group).num_rows)
@@ -277,7 +235,7 @@ class ParquetPrompts:
         for batch in self._batches(list(range(first, last + 1))):
             wanted = batch.slice(max(0, start - position), max(0, stop - max(start, position)))
             for number, record in enumerate(wanted.to_pylist(), max(start, position) + 1):
-                yield _prompt(record, f"{self.name} row {number}")
+                yield checked(record, f"{self.name} row {number}")
             position += batch.num_rows
             if position >= stop:
                 return

@@ -35,7 +35,7 @@ class Prompt:
     category: str = ""
     id: str = ""
     negative: str = ""
-    """Added to the run's negative prompt where no dual prompt is used."""
+    """For tools that take one a prompt; `genir generate` uses the run's."""
     tags: tuple[str, ...] = ()
     source: str = ""
     licence: str = ""

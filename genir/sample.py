@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 
 from genir.errors import GenirError, ModelError, Stopped
@@ -33,6 +34,8 @@ class Settings:
     """Negative prompt where no dual prompt is applied."""
     offload_text_encoders: bool = False
     """Text encoders leave the device while the images of a shard are denoised."""
+    crop_HW: tuple[int, int] | None = None
+    """The middle of every image that is kept; None: all of it."""
 
 
 def sample(
@@ -151,8 +154,15 @@ class _Maker:
             should_stop=self.should_stop,
         )
         return [
-            Sample(task, pixels_CHW, nonfinite=bad, truncated=truncated)
+            Sample(task, _middle(pixels_CHW, settings.crop_HW), nonfinite=bad, truncated=truncated)
             for task, pixels_CHW, bad, truncated in zip(
                 tasks, pixels_NCHW.numpy(), nonfinite, sides.positive.truncated, strict=True
             )
         ]
+
+
+def _middle(pixels_CHW: np.ndarray, crop_HW: tuple[int, int] | None) -> np.ndarray:
+    if crop_HW is None:
+        return pixels_CHW
+    top, left = (pixels_CHW.shape[1] - crop_HW[0]) // 2, (pixels_CHW.shape[2] - crop_HW[1]) // 2
+    return np.ascontiguousarray(pixels_CHW[:, top : top + crop_HW[0], left : left + crop_HW[1]])

@@ -11,9 +11,11 @@ import pytest
 from genir.promptbank.dedupe import dedupe
 from genir.promptbank.screen import Screen
 from genir.promptbank.words import skeleton, words_of
-from genir.promptfile import PromptFiles, json_line
+from genir.promptfile import PromptFiles
+from genir.promptrecord import json_line
 
-BANK = Path(__file__).resolve().parents[1] / "prompts" / "bank.jsonl"
+ROOT = Path(__file__).resolve().parents[1]
+BANK = ROOT / "prompts" / "bank.jsonl"
 
 # Refused in every sense: quality belongs to the learned dual prompt, and text encoders hardly understand "no text".
 QUALITY = """

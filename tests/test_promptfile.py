@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from genir.errors import PromptError
-from genir.promptfile import MAX_CHARACTERS, STRIDE, PromptFiles, json_line
+from genir.promptfile import STRIDE, PromptFiles
+from genir.promptrecord import MAX_CHARACTERS, json_line
 from genir.records import Prompt
 
 THREE = [Prompt("a red boat", "sea"), Prompt('a "green", old door', ""), Prompt("ein Fluß, 川 🏞️ im Nebel", "land")]
@@ -338,3 +339,10 @@ def test_a_record_written_is_the_record_read(write):
     ]
     assert everything(write("p.jsonl", "".join(map(json_line, prompts)))) == prompts
     assert json_line(prompts[1]) == '{"prompt": "only a text"}\n'
+
+
+def test_the_empty_prompt_instead_of_a_file(write):
+    assert everything("empty") == [Prompt("")]
+    both = PromptFiles([write("p.txt", "a lake\n"), "empty"])
+    assert [prompt.text for prompt in both.read(0, 2)] == ["a lake", ""]
+    assert PromptFiles(["empty"]).files[0].sha256 == PromptFiles(["empty"]).files[0].sha256 != both.files[0].sha256

@@ -18,11 +18,22 @@ def _check_order(low_name: str, low: float | None, high_name: str, high: float |
         raise ValueError(f"{low_name} {low} is above {high_name} {high}: nothing lies between")
 
 
+# Height / width from 0.25 to 4 at about one megapixel: the buckets of Joint-1.6M (Jodi, arXiv 2505.19084).
+_NAMED_SIZES = {
+    "joint-1.6m": (
+        *((512, 2048), (576, 1728), (640, 1600), (704, 1408), (768, 1152), (864, 1152), (896, 1088), (1024, 1024)),
+        *((1088, 896), (1152, 864), (1152, 768), (1408, 704), (1600, 640), (1728, 576), (2048, 512)),
+    )
+}
+
+
 def _as_sizes(value: Any) -> Any:
     if value is None:
         return None
+    if isinstance(value, str) and value in _NAMED_SIZES:
+        return _NAMED_SIZES[value]
     if not isinstance(value, list | tuple):
-        raise ValueError("expected [rows, columns] in pixels, or a list of such pairs")
+        raise ValueError(f"expected [rows, columns] in pixels, a list of such pairs, or {' or '.join(_NAMED_SIZES)}")
     return [value] if value and not any(isinstance(part, list | tuple) for part in value) else value
 
 
@@ -197,11 +208,17 @@ class Generate(Strict):
     model: ModelOrId = Field(default=Model(), description="text-to-image model")
     dual: FilePath | None = Field(default=None, description="dual-prompt file; null: plain prompts")
     negative: str = Field(default="", description="negative prompt where no dual prompt is used")
-    prompts: PromptPaths = Field(default=("prompts/bank.jsonl",), description="prompt files: .jsonl .txt .csv .parquet")
+    prompts: PromptPaths = Field(
+        default=("prompts/bank.jsonl",), description="prompt files: .jsonl .txt .csv .parquet; or `empty`"
+    )
+    weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(
+        default={}, description="category or tag -> images of its prompts, relative to 1; 0 leaves them out"
+    )
     replicas: int = Field(default=1, ge=1, description="images of each prompt")
     size: Sizes = Field(
-        default=None, description="[rows, columns], or a list of them drawn per image; null: what the model knows"
+        default=None, description="[rows, columns], a list drawn from per image, or joint-1.6m; null: the model's own"
     )
+    crop: Size | None = Field(default=None, description="[rows, columns] kept of the middle of every image; null: all")
     steps: int = Field(default=30, ge=1, le=1000, description="denoising steps")
     guidance: GuidanceConfig = GuidanceConfig()
     micro: MicroConfig = MicroConfig()

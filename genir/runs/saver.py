@@ -52,17 +52,19 @@ def row(sample: Sample) -> dict[str, Score | str]:
     """The table row of a judged sample."""
     task, verdict = sample.task, sample.verdict
     assert verdict is not None, "a sample is saved after it was judged"
+    pixels_CHW = sample.pixels_CHW
+    height, width = (task.height, task.width) if pixels_CHW is None else pixels_CHW.shape[1:]
     return {
         "key": task.key,
         "prompt": task.prompt.text,
         "category": task.prompt.category,
         "seed": task.seed,
-        "height": task.height,
-        "width": task.width,
+        "height": height,
+        "width": width,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "error": sample.error,
-        "pixels_sha256": None if sample.pixels_CHW is None else images.pixels_sha256(sample.pixels_CHW),
+        "pixels_sha256": None if pixels_CHW is None else images.pixels_sha256(pixels_CHW),
         "nonfinite": sample.nonfinite,
         "prompt_truncated": sample.truncated,
         "batch_executed": sample.batch_executed,

@@ -31,6 +31,8 @@ OTHERS: dict[str, Any] = {
     "prompts": ["prompts/other.txt"],
     "replicas": 2,
     "size": [[512, 512], [512, 768]],
+    "crop": [448, 512],
+    "weights": {"fur": 2.0},
     "steps": 29,
     "guidance.scale": 4.0,
     "guidance.start": 0.1,
@@ -170,8 +172,11 @@ def test_signal_bounds_cover_every_threshold():
 
 
 MISTAKES = [
-    (["size=64"], "override 'size=64': size = 64: expected [rows, columns] in pixels, or a list of such pairs"),
-    (["size=64x64"], '"64x64": expected [rows, columns] in pixels, or a list of such pairs'),
+    (
+        ["size=64"],
+        "override 'size=64': size = 64: expected [rows, columns] in pixels, a list of such pairs, or joint",
+    ),
+    (["size=64x64"], '"64x64": expected [rows, columns] in pixels, a list of such pairs, or joint'),
     (["size=[64]"], "override 'size=[64]': size.0.1 is required"),
     (["run=~nobody-here/a"], 'run = "~nobody-here/a": no such user\'s home directory; write the folder in full'),
     (["size=[64, 64, 64]"], "size.0 = [64, 64, 64]: tuple should have at most 2 items"),
@@ -227,3 +232,18 @@ def test_a_path_may_begin_at_home(monkeypatch):
         ("/home/me/b.txt", "c~.txt"),
     )
     assert (config.model.id, config.model.vae) == ("/home/me/sdxl", "/home/me/vae")
+
+
+def test_the_buckets_of_joint_1_6m():
+    sizes = load(Generate, None, ["size=joint-1.6m"]).size
+    assert sizes is not None
+    assert len(set(sizes)) == 15
+    assert all(height % 32 == width % 32 == 0 for height, width in sizes)
+    assert all(0.8 < height * width / 1024**2 < 1.01 for height, width in sizes)
+    assert {(width, height) for height, width in sizes} >= {(1024, 1024), (512, 2048), (2048, 512), (768, 1152)}
+
+
+def test_weights_and_crop_are_meaning():
+    plain = load(Generate, None, [])
+    for change in ("weights.fur=2", "crop=[64, 64]", "size=joint-1.6m"):
+        assert load(Generate, None, [change]).meaning() != plain.meaning()

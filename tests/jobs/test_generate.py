@@ -68,6 +68,18 @@ def rows(run):
     return [row for path in sorted((run / "image").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
+def pictures(run):
+    """Key -> uint8 RGB CHW of the kept images."""
+    found = {}
+    for path in sorted((run / "image").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar.getmembers():
+                if member.name.endswith(".png"):
+                    pixels_HWC = np.asarray(Image.open(io.BytesIO(tar.extractfile(member).read())))
+                    found[member.name[:-4]] = pixels_HWC.transpose(2, 0, 1)
+    return found
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """Twelve images by one worker; also used by the tests that only read."""
@@ -309,3 +321,46 @@ def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
     judge([made], [gate], False, torch.device("cpu"))
     assert made.verdict.verdict == "error"
     assert tile(made).pixels_CHW is None
+
+
+def test_the_crop_is_what_is_judged_stored_and_told(tmp_path):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    assert generate(config(run, "size=[64, 128]", "crop=[64, 100]", "gates=score_only", "limit=4")) == 0
+    assert generate(config(whole, "size=[64, 128]", "gates=score_only", "limit=4")) == 0
+    for row in rows(run):
+        assert (row["height"], row["width"]) == (64, 100)
+    cropped, full = pictures(run), pictures(whole)
+    assert cropped.keys() == full.keys()
+    for key, pixels_CHW in cropped.items():
+        top, left = (full[key].shape[1] - 64) // 2, (full[key].shape[2] - 100) // 2
+        assert (pixels_CHW == full[key][:, top : top + 64, left : left + 100]).all()
+
+
+def test_no_prompt_at_all(tmp_path):
+    run = tmp_path / "run"
+    assert generate(config(run, "prompts=empty", "replicas=3")) == 0
+    found = rows(run)
+    assert [row["prompt"] for row in found] == ["", "", ""]
+    assert len({row["seed"] for row in found}) == len({row["pixels_sha256"] for row in found}) == 3
+
+
+def test_weights_decide_how_many_images_and_are_meaning(tmp_path):
+    bank, run = tmp_path / "bank.jsonl", tmp_path / "run"
+    bank.write_text('{"prompt": "a lake", "category": "water"}\n{"prompt": "a rock", "tags": ["stone"]}\n')
+    assert generate(config(run, f"prompts={bank}", "weights={water: 2}")) == 0
+    assert [row["prompt"] for row in rows(run)] == ["a lake", "a rock", "a lake"]
+    with pytest.raises(PlanError, match=r"is another run: weights\.water: 2\.0 -> 3\.0"):
+        generate(config(run, f"prompts={bank}", "weights={water: 3}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        ("crop=[4096, 64]", ConfigError, r"crop \[4096, 64\]: is larger than size"),
+        ("weights.furr=2", PromptError, r"weights\.furr: no prompt has this category or tag"),
+    ],
+)
+def test_plan_options_that_cannot_be(tmp_path, override, error, message):
+    with pytest.raises(error, match=message):
+        generate(config(tmp_path / "run", override))
+    assert not (tmp_path / "run").exists()

@@ -18,6 +18,7 @@ from genir.runs.drive import Guard, Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
 from genir.runs.summary import human_bytes
+from genir.weighted import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,10 @@ class Launch:
         if not is_planned(self.root):
             self.prompts.check()
         self.sizes = config.size or (self._native_size(),)
-        self.plan = Plan(self.prompts, config.seed, config.replicas, self.sizes, config.batch, config.shard_size)
+        prompts, replicas = self.prompts, config.replicas
+        if config.weights:
+            prompts, replicas = Weighted(prompts, config.weights, replicas), 1
+        self.plan = Plan(prompts, config.seed, replicas, self.sizes, config.batch, config.shard_size)
         self.guard = Guard(config.guard.min_keep, config.guard.after)
         self.model_files = model_identity(config.model)
 
@@ -99,6 +103,9 @@ class Launch:
         for height, width in self.sizes:
             if height % multiple or width % multiple:
                 raise ConfigError(f"size [{height}, {width}]: the model needs multiples of {multiple} pixels")
+            if self.config.crop and (self.config.crop[0] > height or self.config.crop[1] > width):
+                raise ConfigError(f"crop {list(self.config.crop)}: is larger than size [{height}, {width}]")
+        for height, width in self.stored_sizes:
             for gate in self.gates:
                 gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device))
         folder = self.existing_folder()
@@ -113,7 +120,12 @@ class Launch:
 
     def image_bytes(self) -> list[int]:
         """Estimated bytes of one stored image, by size."""
-        return [estimated_bytes(height, width, self.config.image.format) for height, width in self.sizes]
+        return [estimated_bytes(height, width, self.config.image.format) for height, width in self.stored_sizes]
+
+    @property
+    def stored_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of the images as they are judged and stored, for each of `sizes`."""
+        return self.sizes if self.config.crop is None else (self.config.crop,) * len(self.sizes)
 
     def open(self, backbone: Backbone | None = None) -> Run:
         """Create or resume the run directory; only with the loaded model is env.json written."""
@@ -154,13 +166,16 @@ class Launch:
         sizes = " ".join(f"{height}x{width}" for height, width in self.sizes)
         if native and self.sizes != (native,):
             sizes += f" (the model was trained at {native[0]}x{native[1]})"
+        if config.crop is not None:
+            sizes += f" cropped to {config.crop[0]}x{config.crop[1]}"
         limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
         target = f" until {config.target.kept} are kept" if config.target.kept else ""
         return [
             f"run        {config.run}" + (", resumed" if is_planned(self.root) else ", new"),
             f"model      {config.model.id}, {config.steps} steps, guidance {config.guidance.scale:g}, "
             f"dual prompt {config.dual or 'none'}, on {self.device}",
-            f"prompts    {plan.prompts.count} from {', '.join(config.prompts)}, {config.replicas} replicas",
+            f"prompts    {self.prompts.count} from {', '.join(config.prompts)}, {config.replicas} replicas"
+            + (", drawn by weight" if config.weights else ""),
             f"tasks      {limited} of {plan.n_tasks}{target}, {sizes} pixels, in batches of {config.batch}",
             f"shards     {plan.shards_within(config.limit)} of {config.shard_size} tasks",
             f"gates      {self._gates_in_words()}",
@@ -207,6 +222,7 @@ class Launch:
             Micro(**config.micro.model_dump()),
             config.negative,
             config.offload_text_encoders,
+            config.crop,
         )
         gates, preview = self.gates, Preview(run.root / "preview.png", config.shard_size)
         # a stream of their own, else every number that a gate returns waits for the denoising steps queued before it

@@ -8,7 +8,7 @@ from genir.errors import PromptError
 from genir.jobs.prompts.output import jsonl, refuse_existing, writing
 from genir.promptbank import compose as bank
 from genir.promptbank import grammar
-from genir.promptfile import json_line
+from genir.promptrecord import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

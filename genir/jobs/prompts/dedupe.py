@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from genir.errors import ExtraError
 from genir.jobs.prompts.output import jsonl, refuse_existing, removed_beside, writing
-from genir.promptfile import PromptFiles, json_line
+from genir.promptfile import PromptFiles
+from genir.promptrecord import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

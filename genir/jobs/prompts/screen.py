@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from genir.jobs.prompts.output import jsonl, refuse_existing, removed_beside, writing
 from genir.promptbank.screen import Screen
-from genir.promptfile import PromptFiles, json_line
+from genir.promptfile import PromptFiles
+from genir.promptrecord import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
