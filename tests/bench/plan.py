@@ -52,7 +52,7 @@ def planned(root, prompts):
 def work(root, prompts, limit):
     """One worker; says what it cost and when its first picture was asked for."""
     import torch
-    from device import SimulatedBackbone, mosaics
+    from workers.device import SimulatedBackbone, mosaics
 
     from genir.backbone.guidance import Guidance
     from genir.backbone.sdxl import Micro

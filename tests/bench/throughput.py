@@ -3,8 +3,8 @@
     python tests/bench/throughput.py [--quick]
 
 Two workers of one thread each. A simulated device sleeps as long as a model would denoise an image of 1024 px; gates
-(signal, faces at a long side of 512 px), PNG and shards are real. Start-up is in nobody's time. The baselines,
-`naive.py` and `gather.py`, save PNGs at the default level and have no gates.
+(signal, faces at a long side of 512 px), PNG and shards are real. Start-up is in nobody's time. The baselines, naive.py
+and gather.py in workers/, save PNGs at the default level and have no gates.
 
 The price of the job in processor seconds is measured on the small model, which computes on the CPU: against diffusers'
 own pipeline with embeddings encoded beforehand, while the job encodes its own.
@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import count
 from pathlib import Path
 
 # the small model reads 32 tokens, and diffusers says so each time
@@ -26,7 +25,7 @@ os.environ |= {"DIFFUSERS_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
-from device import SANA_CLASS, SDXL_CLASS
+from workers.device import SANA_CLASS, SDXL_CLASS
 
 from genir import ranks
 from genir.config.base import load
@@ -35,7 +34,7 @@ from genir.jobs.generate.launch import Launch
 from genir.runs.claims import Claims
 from genir.runs.drive import Guard, drive
 
-BENCH, WORLD = Path(__file__).parent, 2
+WORKERS, WORLD = Path(__file__).parent / "workers", 2
 
 
 def busy_seconds():
@@ -53,7 +52,7 @@ def together(script, **job):
         used, begin = busy_seconds(), time.monotonic()
         workers = [
             subprocess.Popen(
-                [sys.executable, BENCH / script, json.dumps({**job, "folder": folder, "rank": rank, "world": WORLD})],
+                [sys.executable, WORKERS / script, json.dumps({**job, "folder": folder, "rank": rank, "world": WORLD})],
                 env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdout=subprocess.PIPE,
                 text=True,
@@ -87,12 +86,9 @@ def against(ours, script, **work):
     return round(ours / rate, 3)
 
 
-def job(folder, backbone, number, batch, images):
-    """Processor seconds an image of one whole run."""
-    overrides = [f"run={folder}/{number}", f"seed={number}", f"limit={images}", f"batch={batch}"]
-    launch = Launch(load(Generate, "configs/quickstart.yaml", overrides), ranks.Worker())
-    run = launch.open()
-    claims = Claims(run, images, None, lambda: False)
+def job(launch, run, backbone, limit):
+    """Processor seconds an image of a run that goes on until `limit`."""
+    claims = Claims(run, limit, None, lambda: False)
     stage = launch.stage(run, backbone, lambda: False)
     begin = time.process_time()
     tally = drive(claims, stage, launch.packing(), Guard(0, 1), lambda: False, lambda tally: None)
@@ -120,19 +116,23 @@ def bare(pipeline, backbone, launch, images):
 
 
 def cpu_seconds_ratio(rounds):
-    """The worse of two batch sizes; the best of some rounds each, in turns."""
-    ratios, numbers = [], count()
-    with tempfile.TemporaryDirectory() as folder:
-        for batch in (1, 8):
-            launch = Launch(load(Generate, "configs/quickstart.yaml", [f"batch={batch}"]), ranks.Worker())
-            backbone = launch.backbone()
+    """The worse of two batch sizes; the best of some rounds each, in turns. A round is a shard of 16 images.
+
+    The first two shards are not counted: their images also go to preview.png, once a run.
+    """
+    ratios = []
+    for batch in (1, 8):
+        with tempfile.TemporaryDirectory() as folder:
+            overrides = [f"batch={batch}", "shard_size=16", f"run={folder}/run"]
+            launch = Launch(load(Generate, "configs/quickstart.yaml", overrides), ranks.Worker())
+            backbone, run = launch.backbone(), launch.open()
             pipeline = backbone.make_pipeline()
             pipeline.set_progress_bar_config(disable=True)
-            job(folder, backbone, next(numbers), batch, 8)
+            job(launch, run, backbone, 32)
             bare(pipeline, backbone, launch, 8)
             ours, theirs = [], []
-            for _ in range(rounds):
-                ours.append(job(folder, backbone, next(numbers), batch, 16))
+            for number in range(rounds):
+                ours.append(job(launch, run, backbone, 48 + 16 * number))
                 theirs.append(bare(pipeline, backbone, launch, 16))
             ratios.append(min(ours) / min(theirs))
             row("seconds an image, all gates", batch, min(ours), min(theirs), ratios[-1])

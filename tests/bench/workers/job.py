@@ -1,6 +1,6 @@
 """One worker of the main job around the simulated device or the small model; start-up is not in its time.
 
-    python tests/bench/job.py '{"folder": ..., "model": "simulated", "rank": 0, "world": 2, ...}'
+    python tests/bench/workers/job.py '{"folder": ..., "model": "simulated", "rank": 0, "world": 2, ...}'
 
 Everything but the model is real: plan, claims, gates, PNG, shards, journal. `score_only` keeps every image, so that
 every one is encoded and written.

@@ -1,7 +1,7 @@
 """Baseline: the pattern of accelerate's examples/inference/distributed/distributed_image_generation.py. Every batch is
 split between the processes, a barrier waits for all of them, the images are gathered, and the main process saves them.
 
-    RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python tests/bench/gather.py '{"folder": ..., ...}'
+    RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python tests/bench/workers/gather.py '{...}'
 """
 
 import json

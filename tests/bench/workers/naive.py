@@ -1,6 +1,6 @@
 """Baseline: the script that everybody writes first. One prompt at a time, its PNG saved before the next one begins.
 
-python tests/bench/naive.py '{"folder": ..., "model": "simulated", "rank": 0, "world": 2, ...}'
+python tests/bench/workers/naive.py '{"folder": ..., "model": "simulated", "rank": 0, "world": 2, ...}'
 """
 
 import json
