@@ -57,10 +57,11 @@ class SimulatedBackbone:
     def generate(self, positive, negative, *, seeds, should_stop, **settings):
         self.first_call = self.first_call or time.monotonic()
         if self._seconds:
-            for _ in range(STEPS):
+            begin, seconds = time.monotonic(), self._seconds * len(seeds)
+            for step in range(1, STEPS + 1):
                 if should_stop():
                     raise Stopped
-                time.sleep(self._seconds * len(seeds) / STEPS)
+                time.sleep(max(0.0, begin + seconds * step / STEPS - time.monotonic()))
         return self._pictures_NCHW[[seed % len(self._pictures_NCHW) for seed in seeds]], [
             self._nonfinite(seed) for seed in seeds
         ]
