@@ -187,3 +187,12 @@ def test_the_quality_gate_scores_the_metrics_it_is_given_and_no_others():
 
 def test_a_flat_image_is_rejected_by_the_real_signal_gate():
     assert verdicts([made(128)], [signal_gate({"std": (4.0, None)})]) == [("rejected", "signal.std")]
+
+
+@pytest.mark.parametrize(("side", "passes"), [(512, [4, 2]), (1024, [1] * 6), (2048, [1] * 6)])
+def test_large_images_are_scored_few_at_a_time(side, passes):
+    (face, *_) = fakes()
+    pixels = np.zeros((3, side, side), np.uint8)
+    samples = [Sample(Task(f"{n:09d}", Prompt("a lake"), 0, side, side), pixels) for n in range(6)]
+    verdicts(samples, [face.gate])
+    assert face.batches == passes

@@ -102,7 +102,9 @@ class FaceDetector:
         rows, columns = (ceil(max(1, round(side * factor)) / MULTIPLE) * MULTIPLE for side in (height, width))
         if (rows, columns) != (height, width):
             pixels_NCHW = F.interpolate(pixels_NCHW, (rows, columns), mode="bilinear", antialias=True)
-        heat_N1HW, log_size_N2HW, offset_N2HW = (t.float().cpu() for t in self._model(pixels_NCHW))
+        heat_N1HW, log_size_N2HW, offset_N2HW = (
+            t.float().cpu() for t in self._model(pixels_NCHW.contiguous(memory_format=torch.channels_last))
+        )
         stretch = torch.tensor([width / columns, height / rows]) * STRIDE
         boxes = [_decode(h, s, o, stretch) for h, s, o in zip(heat_N1HW[:, 0], log_size_N2HW, offset_N2HW, strict=True)]
         return heat_N1HW.amax(dim=(1, 2, 3)), boxes
