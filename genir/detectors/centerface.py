@@ -109,7 +109,8 @@ def load_centerface(device: torch.device | str = "cpu") -> CenterFace:
     counters = {name: t for name, t in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(state | counters)
     # channels last: a quarter faster on a CPU
-    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    model = model.eval().requires_grad_(False).to(device)
+    return model.to(memory_format=torch.channels_last)
 
 
 def weights_sha256() -> str:
