@@ -90,7 +90,7 @@ def test_a_job_that_is_signalled_goes_back_into_the_queue_and_finishes(cluster, 
     assert status("run").code == 75
     assert ended(cluster, number) == ["COMPLETED"]
     text = Path(f"genir-{number}.log").read_text()
-    assert text.count("USR2: stopping after this denoising step") == 2
+    assert text.count("USR2: stopping after this step") == 2
     assert text.count("back into the queue") == 1
     assert [worker.state for worker in status("run").workers] == ["ended"] * 4, "two workers, two launches"
     assert published(tmp_path / "run") == local
