@@ -3,8 +3,12 @@
 The worker is forked from this process (no torch in it), so that every point of a whole run can be tried.
 """
 
+import shutil
+
 import pytest
 from processes import forked, published
+
+pytestmark = pytest.mark.timeout(900)  # half a minute on a quiet machine
 
 SMALL = {"prompts": 10, "batch": 2, "shard_size": 6, "sizes": [[8, 8], [8, 12]]}
 
@@ -19,9 +23,11 @@ def survive_every_crash(tmp_path, before, crashing, finish):
     for options in (*before, *finish):
         assert forked(unbroken, **options)[0] == 0
     expected = published(unbroken)
-    counted = tmp_path / "counted"
+    start, counted = tmp_path / "start", tmp_path / "counted"
+    start.mkdir()
     for options in before:
-        forked(counted, **options)
+        assert forked(start, **options)[0] == 0
+    shutil.copytree(start, counted)
     changes = forked(counted, **crashing)[1]["changes"]
     assert len(changes) > 20
     # the state after a change is the state before the next one; a write may also end half way
@@ -29,8 +35,7 @@ def survive_every_crash(tmp_path, before, crashing, finish):
     points += [(number, "torn") for number, name in enumerate(changes, 1) if name == "write"]
     for point, when in [*points, (len(changes), "after")]:
         root = tmp_path / f"{point}-{when}"
-        for options in before:
-            assert forked(root, **options)[0] == 0
+        shutil.copytree(start, root)
         crashed, _ = forked(root, **crashing, crash_at=point, crash_when=when)
         assert crashed == 9, "the crash point was not reached"
         repeated = []

@@ -129,7 +129,7 @@ def test_parts_make_disjoint_shards(worker, unbroken, port, tmp_path):
 def test_a_kill_is_resumed_here_from_the_journal_and_elsewhere_from_the_markers(
     worker, unbroken, port, tmp_path, machine
 ):
-    first = worker(sleep=0.2)
+    first = worker(sleep=1)
     wait_for(lambda: any(name.endswith(".done") for name in stored(port, tmp_path)), first)
     first.kill()
     first.communicate()
