@@ -33,9 +33,6 @@ _FIXES = {
     errno.EPERM: "not allowed there, or the file system has no hard links; choose another run directory (run=...)",
 }
 
-LARGE = 64 << 20  # bytes; smaller files are hashed in no time
-_HEX = 64  # characters of a SHA-256
-
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
@@ -272,36 +269,3 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_once(path: Path) -> str:
-    """Hex digest of a file that many processes ask for: the first one reads it, the others wait and take its answer.
-
-    Answers of large files are kept in the user's cache folder by path, inode, size and times. Where that folder cannot
-    be written or locked, every process reads the file itself.
-    """
-    facts = path.stat()
-    if facts.st_size < LARGE:
-        return sha256(path)
-    identity = (path.resolve(), facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    answer = _cache() / hashlib.sha256(repr(identity).encode()).hexdigest()
-    try:
-        answer.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(answer, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:
-        return sha256(path)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        known = os.pread(fd, _HEX, 0).decode(errors="replace")
-        if len(known) < _HEX:
-            known = sha256(path)
-            with contextlib.suppress(OSError):
-                os.pwrite(fd, known.encode(), 0)
-        return known
-    finally:
-        os.close(fd)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "genir" / "sha256"

@@ -39,11 +39,6 @@ def child(code, *arguments):
         process.kill()
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
-
-
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -311,37 +306,3 @@ def test_free_bytes_and_sha256(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert storage.sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert 0 < storage.free_bytes(tmp_path) <= os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
-
-
-def test_a_large_file_is_read_by_one_of_many_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "LARGE", 1)
-    path, read = tmp_path / "weights", []
-    path.write_bytes(b"abc")
-    real = storage.sha256
-    monkeypatch.setattr(storage, "sha256", lambda path: (read.append(path), real(path))[1])
-    code = "storage.LARGE = 1\nstorage.sha256 = None\nprint(storage.sha256_once(Path(sys.argv[1])))"
-    expected = storage.sha256_once(path)
-    with child(code, str(path)) as second:  # would fail if it had to read the file
-        assert second.stdout.read().strip() == expected == real(path)
-    path.write_bytes(b"abd")
-    assert storage.sha256_once(path) == real(path) != expected
-    assert len(read) == 2
-
-
-def test_without_a_cache_folder_every_process_reads_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "LARGE", 1)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "below"))
-    (tmp_path / "file").write_bytes(b"abc")
-    assert storage.sha256_once(tmp_path / "file") == storage.sha256(tmp_path / "file")
-
-
-@pytest.mark.parametrize("torn", ["", "half"])
-def test_an_answer_that_was_half_written_is_not_believed(tmp_path, monkeypatch, torn):
-    monkeypatch.setattr(storage, "LARGE", 1)
-    path = tmp_path / "weights"
-    path.write_bytes(b"abc")
-    expected = storage.sha256_once(path)
-    (answer,) = (Path(os.environ["XDG_CACHE_HOME"]) / "genir" / "sha256").iterdir()
-    answer.write_text(torn)
-    assert storage.sha256_once(path) == expected
-    assert answer.read_text() == expected

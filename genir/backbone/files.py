@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genir import embedded, storage
+from genir import embedded
 from genir.backbone import hub, weights
+from genir.backbone.hashes import sha256_once
 from genir.backbone.hub import Found
 from genir.errors import ModelError
 
@@ -268,4 +269,4 @@ def _sha256(path: Path) -> str:
     blob = path.resolve().name
     if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", blob):
         return blob  # a hub cache names large files by their SHA-256
-    return storage.sha256_once(path)
+    return sha256_once(path)
