@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from genir.degrade import kernels
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 def blur(image_CHW: Tensor, kernel_KK: Tensor) -> Tensor:
     """Correlate with the kernel; borders are reflected without repeating the edge.
 
-    Through Fourier space: the time does not depend on the kernel, and at 1024 px it is a tenth of a direct 21 x 21
-    convolution's on a CPU. Agrees with the direct one to 1e-6.
+    Through Fourier space: the time does not depend on the kernel. Agrees with the direct correlation to 1e-6.
 
     Args:
         image_CHW: float32.
@@ -24,7 +24,10 @@ def blur(image_CHW: Tensor, kernel_KK: Tensor) -> Tensor:
     """
     height, width = image_CHW.shape[-2:]
     reach = kernel_KK.shape[-1] // 2
-    padded = image_CHW[:, _reflected(height, reach, image_CHW)][:, :, _reflected(width, reach, image_CHW)]
+    if reach < min(height, width):
+        padded = functional.pad(image_CHW, (reach,) * 4, mode="reflect")
+    else:  # reflected more than once
+        padded = image_CHW[:, _reflected(height, reach, image_CHW)][:, :, _reflected(width, reach, image_CHW)]
     size = (_fast(height + 2 * reach), _fast(width + 2 * reach))
     spectrum = torch.fft.rfft2(padded, s=size)
     spectrum *= torch.fft.rfft2(kernel_KK.to(image_CHW), s=size).conj()
@@ -58,10 +61,10 @@ def _reflected(length: int, reach: int, like: Tensor) -> Tensor:
 
 
 def _fast(length: int) -> int:
-    """The next length that a Fourier transform is quick with: 16 times a product of small primes."""
-    length += -length % 16
+    """The next length that a Fourier transform is quick with: 8 times a product of small primes."""
+    length += -length % 8
     while not _is_smooth(length):
-        length += 16
+        length += 8
     return length
 
 

@@ -13,10 +13,10 @@ import json
 import time
 
 import numpy as np
-import status_quo_pairs
 import torch
 from PIL import Image
 from skimage import data
+from workers import status_quo_pairs
 
 from genir.degrade import Degrader
 from genir.degrade.apply import apply

@@ -29,7 +29,8 @@ def filtered(images_NCHW, kernel):
     reach = kernel.shape[-1] // 2
     padded = functional.pad(images_NCHW, (reach,) * 4, mode="reflect")
     weight = kernel.to(images_NCHW)[None, None].repeat(n * c, 1, 1, 1)
-    return functional.conv2d(padded.view(1, n * c, h + 2 * reach, w + 2 * reach), weight, groups=n * c).view(n, c, h, w)
+    wide = padded.reshape(1, n * c, h + 2 * reach, w + 2 * reach)
+    return functional.conv2d(wide, weight, groups=n * c).view(n, c, h, w)
 
 
 def blur(images_NCHW, step):
@@ -84,7 +85,7 @@ WAVES, ALPHA = _waves(), torch.tensor([1 / math.sqrt(2)] + [1.0] * 7)
 
 def blocks(planes_NHW, table):
     n, h, w = planes_NHW.shape
-    split = planes_NHW.view(n, h // 8, 8, w // 8, 8).permute(0, 1, 3, 2, 4).reshape(n, -1, 8, 8)
+    split = planes_NHW.reshape(n, h // 8, 8, w // 8, 8).permute(0, 1, 3, 2, 4).reshape(n, -1, 8, 8)
     scale = torch.outer(ALPHA, ALPHA)
     coefficients = 0.25 * scale * torch.tensordot(split - 128, WAVES, dims=2)
     coefficients = torch.round(coefficients / table) * table * scale
