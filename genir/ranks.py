@@ -58,8 +58,10 @@ def worker(environ: Mapping[str, str] = os.environ, part: Part | None = None) ->
 
 def _launched(environ: Mapping[str, str]) -> Worker:
     if "RANK" in environ and "WORLD_SIZE" in environ:
+        # srun starts learners as one process group without torchrun: nobody ends a worker for its siblings' exit code
+        launcher = "slurm" if "SLURM_PROCID" in environ and "TORCHELASTIC_RUN_ID" not in environ else "accelerate"
         local = int(environ.get("LOCAL_RANK", "0"))
-        return Worker(int(environ["RANK"]), int(environ["WORLD_SIZE"]), local, "accelerate")
+        return Worker(int(environ["RANK"]), int(environ["WORLD_SIZE"]), local, launcher)
     if "SLURM_PROCID" in environ and int(environ.get("SLURM_NTASKS", "1")) > 1:
         local = int(environ.get("SLURM_LOCALID", "0"))
         return Worker(int(environ["SLURM_PROCID"]), int(environ["SLURM_NTASKS"]), local, "slurm")

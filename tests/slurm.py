@@ -78,24 +78,21 @@ class Slurm:
         )
         self._do("slurmctld", "-f", self.folder / "slurm.conf")
         self._do("slurmd", "-f", self.folder / "slurm.conf")
-        for _ in range(300):
-            if "idle" in self._do("sinfo", "--noheader", "--format=%T", check=False):
-                return self
-            time.sleep(0.1)
+        if _wait(lambda: "idle" in self._do("sinfo", "--noheader", "--format=%T", check=False)):
+            return self
         logs = "\n".join(path.read_text()[-1000:] for path in self.folder.glob("*.log"))
         self.__exit__()
         raise RuntimeError(f"SLURM did not come up:\n{logs}")
 
     def __exit__(self, *exception):
-        self._do("scancel", "--full", "--signal=KILL", "--user", getpass.getuser(), check=False)
+        self._do("scancel", "--user", getpass.getuser(), check=False)  # jobs first: they outlive the daemons
+        _wait(lambda: not self._do("squeue", "--noheader", check=False))
         pids = [int(path.read_text()) for path in self.folder.glob("*.pid")]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        for _ in range(300):
-            if not any(Path(f"/proc/{pid}").exists() for pid in pids):
-                return
-            time.sleep(0.1)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            _wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
     def submit(self, script, *arguments, options=(), environment=None):
         """sbatch; returns the number of the job."""
@@ -120,6 +117,15 @@ class Slurm:
 
 
 _PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])  # daemons are not on every user's path
+
+
+def _wait(condition):
+    """Half a minute at most; was it met?"""
+    for _ in range(300):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _free_ports(count):

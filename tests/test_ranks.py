@@ -14,7 +14,14 @@ from genir import ranks
 from genir.errors import ConfigError
 from genir.ranks import EXIT_AGAIN, Worker, worker
 
-TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "none",
+    "RANK": "3",
+    "WORLD_SIZE": "8",
+    "LOCAL_RANK": "1",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
 SRUN = {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "7"}
 
 
@@ -140,3 +147,9 @@ def test_ctrl_c_after_the_first_request_interrupts(program, first):
     assert send("SIGINT") == ""
     assert process.wait() == -signal.SIGINT
     assert "KeyboardInterrupt" in process.stderr.read()
+
+
+def test_a_process_group_that_srun_started_says_run_again():
+    by_srun = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}
+    assert ranks.worker(by_srun).stopped_exit_code == 75
+    assert ranks.worker({**by_srun, "TORCHELASTIC_RUN_ID": "none"}).stopped_exit_code == 0

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+import trainsets
+from backbone import tiny
 from processes import TESTS, published
 from slurm import Slurm
 
@@ -15,7 +17,7 @@ from genir.jobs.status import status
 pytestmark = [
     pytest.mark.skipif(bool(Slurm.missing()), reason=Slurm.missing()),
     pytest.mark.xdist_group("slurm"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(1200),
 ]
 
 ROOT = TESTS.parent
@@ -63,12 +65,15 @@ def job(cluster, tmp_path, monkeypatch):
     return submit
 
 
-def wait(condition, what, seconds=180):
+def wait(condition, what, seconds=400):
     end = time.monotonic() + seconds
     while not condition():
-        logs = "\n".join(path.read_text() for path in Path().glob("genir-*.log"))
-        assert time.monotonic() < end, f"{what} took longer than {seconds} s\n{logs}"
+        assert time.monotonic() < end, f"{what} took longer than {seconds} s\n{logs()}"
         time.sleep(0.1)
+
+
+def logs():
+    return "\n".join(path.read_text() for path in Path().glob("genir-*.log"))
 
 
 def is_at_work():
@@ -88,7 +93,7 @@ def test_a_job_that_is_signalled_goes_back_into_the_queue_and_finishes(cluster, 
     cluster.signal(number, "USR2")
     wait(lambda: cluster.show(number)["Restarts"] == "1", "to be requeued")
     assert status("run").code == 75
-    assert ended(cluster, number) == ["COMPLETED"]
+    assert ended(cluster, number) == ["COMPLETED"], logs()
     text = Path(f"genir-{number}.log").read_text()
     assert text.count("USR2: stopping after this step") == 2
     assert text.count("back into the queue") == 1
@@ -115,3 +120,26 @@ def test_a_mistake_is_said_once_and_not_requeued(cluster, job):
     assert "genir: override 'stpes=3': unknown key stpes; did you mean steps?" in text
     assert "Traceback" not in text
     assert cluster.show(number)["Restarts"] == "0"
+
+
+@pytest.mark.slow
+def test_learning_goes_back_into_the_queue_and_ends_as_a_local_run_does(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainsets.pairs(Path("set"), 4)
+    tiny.saved(tiny.sd(), Path("model"))
+    Path("learn.yaml").write_text(
+        "{model: model, data: {folder: set}, size: [64, 64], device: cpu, batch: 2, accumulation: 2, steps: 40,\n"
+        " tokens: {positive: 2, negative: 2}, words: {positive: sharp photo, negative: blurry dirty},\n"
+        " checkpoint: {every: 1}, validation: {every: null}}\n"
+    )
+    options = ["--ntasks-per-node=2", "--gpus-per-node=2"]
+    environment = {**ENVIRONMENT, "CONFIG": "learn.yaml", "RUN": "run"}
+    number = cluster.submit(ROOT / "launch" / "learn.slurm", options=options, environment=environment)
+    wait(lambda: Path("run/log.jsonl").exists() and Path("run/log.jsonl").read_text(), "the first step")
+    cluster.signal(number, "USR2")
+    wait(lambda: cluster.show(number)["Restarts"] == "1", "to be requeued")
+    assert not Path("run/dual.safetensors").exists()
+    assert ended(cluster, number) == ["COMPLETED"], logs()
+    command = [sys.executable, "-m", "genir", "learn", "learn.yaml", "run=local"]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    assert Path("run/dual.safetensors").read_bytes() == Path("local/dual.safetensors").read_bytes()

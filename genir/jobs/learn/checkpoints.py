@@ -71,7 +71,7 @@ class Checkpoints:
         if not self._state.exists():
             return 0, []
         try:
-            content: dict[str, Any] = torch.load(self._state, map_location=accelerator.device, weights_only=True)
+            content: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
             copy_into(learned.parameters, content["parameters"])
         except Exception as error:  # torch and zip raise what they like for a damaged file
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
