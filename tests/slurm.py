@@ -107,7 +107,8 @@ class Slurm:
         return dict(re.findall(r"(\w+)=(\S*)", self._do("scontrol", "show", "job", job)))
 
     def _do(self, *command, check=True, environment=None):
-        environment = {**self.environment, **(environment or {}), "PATH": os.environ["PATH"] + os.pathsep + _PATH}
+        environment = {**self.environment, **(environment or {})}
+        environment["PATH"] += os.pathsep + _PATH
         done = subprocess.run(
             [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=60, check=False
         )

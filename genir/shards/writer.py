@@ -39,9 +39,13 @@ def claim(files: ShardFiles, upto: int) -> int | None:
     """
     with storage.explained(files.part):
         files.folder.mkdir(exist_ok=True)  # no parents: a run that was moved must not begin again here
+        is_begun = files.part.exists()
         fd = storage.try_lock(files.part)
         if fd is None:
             return None
+        if is_begun:  # only then: looking through a folder of many thousand files takes its time
+            for stale in files.folder.glob(f"{files.name}.*.tmp"):
+                storage.remove(stale)
         storage.refresh(files.folder)
         marker = read_marker(files)
         if marker is not None and marker.covered >= upto:
@@ -208,8 +212,6 @@ class ShardWriter:
     def _recover(self) -> list[Row]:
         """Bring part and journal to the state after the last whole batch; returns the rows so far."""
         files = self.files
-        for stale in files.folder.glob(f"{files.name}.*.tmp"):
-            storage.remove(stale)
         if files.marker.exists() and read_marker(files) is None and not files.journal.exists():
             # half-written, or its files are gone or cut: nothing here can be trusted
             bad = storage.set_aside(files.marker)

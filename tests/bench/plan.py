@@ -160,9 +160,9 @@ def main():
         row("1,000,000 tasks: resumed, to the first picture", resume, megabytes, "the loading of a model excluded")
         statuses = [genir("status", root) for _ in range(3)]
         row("1,000,000 tasks: genir status", min(s for s, _, _ in statuses), statuses[0][1], "best of 3")
-        config = ["configs/generate_embedded.yaml", "--dry-run", f"prompts={prompts}", f"run={folder}/none"]
+        config = ["configs/generate_embedded.yaml", f"prompts={prompts}", f"run={folder}/none", "shard_size=1000"]
         for replicas in (1, 100):
-            seconds, megabytes, _ = genir("generate", *config, f"replicas={replicas}")
+            seconds, megabytes, _ = genir("generate", "--dry-run", *config, f"replicas={replicas}")
             row(f"{replicas * million:,} tasks: genir generate --dry-run", seconds, megabytes, "torch included")
     plot(costs)
     figures = {
