@@ -5,7 +5,7 @@ GenirError
 ├── PromptError    a prompt file or a line of it
 ├── PlanError      the run directory and the frozen plan disagree with what is asked now
 ├── ShardError     a shard or its files; also a full or read-only disk
-├── ImageError     a photograph that cannot be read
+├── ImageError     a picture that cannot be read, or is too small
 ├── TrainSetError  a training set or a row of it
 ├── StoreError     an object store does not answer; exit code 75, the same command goes on later
 ├── ModelError     a model, adapter or weight file that cannot be loaded or used
@@ -36,7 +36,7 @@ class ShardError(GenirError):
 
 
 class ImageError(GenirError):
-    """An image file cannot be read as a photograph."""
+    """A picture cannot be read, or is too small for what is to be done with it."""
 
 
 class TrainSetError(GenirError):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import numpy as np
     import torch
     from torch import Tensor
@@ -102,10 +104,61 @@ class Verdict:
     """The first failing check in gate order ("face", "signal.entropy", ...) or "error:<class>"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One threshold of a gate: a score outside of its bounds rejects the image."""
+
+    reason: str
+    """What the row of a rejected image says: "face", "signal.entropy", ..."""
+    column: str
+    """Of the table, that holds the score."""
+    low: float | None = None
+    """Smallest allowed score; None does not bound."""
+    high: float | None = None
+    """Largest allowed score; None does not bound."""
+    reaching: bool = False
+    """A score equal to `high` is rejected too."""
+
+    def fails(self, score: Score) -> bool:
+        """Is the score outside? One that could not be computed (None, NaN) is inside no bounds."""
+        if score is None:
+            return True
+        above_low = self.low is None or score >= self.low
+        below_high = self.high is None or (score < self.high if self.reaching else score <= self.high)
+        return not (above_low and below_high)
+
+    def in_words(self) -> str:
+        """`face < 0.3`, `entropy >= 5.2`."""
+        name = self.reason.rpartition(".")[2]
+        low = [] if self.low is None else [f"{name} >= {self.low:g}"]
+        high = [] if self.high is None else [f"{name} {'<' if self.reaching else '<='} {self.high:g}"]
+        return ", ".join(low + high)
+
+
+def first_failing(checks: Iterable[Check], scores: Mapping[str, Score]) -> str:
+    """The reason of the first check that fails, or the empty string."""
+    return next((check.reason for check in checks if check.fails(scores.get(check.column))), "")
+
+
 class Judged(Protocol):
     """One task's outcome: a `Sample`, or what another command makes of its tasks."""
 
     verdict: Verdict | None
+
+
+class Pictured(Judged, Protocol):
+    """An outcome that the gates can score."""
+
+    @property
+    def key(self) -> str:
+        """Nine digits."""
+        ...
+
+    pixels_CHW: np.ndarray | None
+    """uint8 RGB; None: there are none."""
+    nonfinite: bool
+    error: str
+    scores: dict[str, Score]
 
 
 @dataclass(slots=True)
@@ -123,3 +176,8 @@ class Sample:
     error: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
     verdict: Verdict | None = None
+
+    @property
+    def key(self) -> str:
+        """Nine digits."""
+        return self.task.key

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from genir.config.generate import Bound, Gates, SignalGate
 from genir.errors import ModelError
 from genir.gate import Gate, face_gate, judge, quality_gate, signal_gate
-from genir.records import Prompt, Sample, Task
+from genir.records import Check, Prompt, Sample, Task, first_failing
 
 CPU = torch.device("cpu")
 
@@ -36,21 +37,26 @@ class Fake:
             self.batches.append(len(images_NCHW))
             return [{name: float(image[0, 0, 0])} for image in images_NCHW]
 
-        self.gate = Gate({name: "float"}, score, lambda scores: name if scores[name] >= limit else "")
+        self.gate = Gate({name: "float"}, score)
+        self.check = Check(name, name, high=limit, reaching=True)
 
 
 def fakes():
+    """In the order in which their checks are asked."""
     return Fake("face", 200), Fake("signal.std", 100), Fake("quality.piqe", 50)
 
 
-def verdicts(samples, gates, score_only=False):
-    judge(samples, gates, score_only, CPU)
+def parts(three):
+    return [fake.gate for fake in three], [fake.check for fake in three]
+
+
+def verdicts(samples, gates, checks=(), score_only=False):
+    judge(samples, gates, checks, score_only, CPU)
     return [(one.verdict.verdict, one.verdict.reason) for one in samples]
 
 
 def test_the_first_failing_gate_is_the_reason():
-    gates = [fake.gate for fake in fakes()]
-    assert verdicts([made(10), made(60), made(150), made(250)], gates) == [
+    assert verdicts([made(10), made(60), made(150), made(250)], *parts(fakes())) == [
         ("kept", ""),
         ("rejected", "quality.piqe"),
         ("rejected", "signal.std"),
@@ -61,7 +67,7 @@ def test_the_first_failing_gate_is_the_reason():
 def test_every_gate_scores_every_image_that_has_pixels_in_one_batch():
     three = fakes()
     samples = [made(250), failed(), made(10)]
-    verdicts(samples, [fake.gate for fake in three])
+    verdicts(samples, *parts(three))
     assert [fake.batches for fake in three] == [[2]] * 3
     assert samples[0].scores == {"face": 250.0, "signal.std": 250.0, "quality.piqe": 250.0}
     assert samples[2].scores == {"face": 10.0, "signal.std": 10.0, "quality.piqe": 10.0}
@@ -69,8 +75,8 @@ def test_every_gate_scores_every_image_that_has_pixels_in_one_batch():
 
 
 def test_a_face_is_the_reason_even_where_the_decoder_failed():
-    gates = [fake.gate for fake in fakes()]
-    found = verdicts([made(250, nonfinite=True), made(150, nonfinite=True), made(10, nonfinite=True)], gates)
+    samples = [made(250, nonfinite=True), made(150, nonfinite=True), made(10, nonfinite=True)]
+    found = verdicts(samples, *parts(fakes()))
     assert found == [("rejected", "face"), ("rejected", "signal.nonfinite"), ("rejected", "signal.nonfinite")]
 
 
@@ -80,7 +86,7 @@ def test_an_image_a_gate_cannot_score_is_a_row_and_its_neighbours_survive():
             raise ValueError("unlucky\nimage")
         return [{"s": 1.0} for _ in images_NCHW]
 
-    gate = Gate({"s": "float"}, score, lambda scores: "")
+    gate = Gate({"s": "float"}, score)
     samples = [made(1), made(13), made(3)]
     assert verdicts(samples, [gate]) == [("kept", ""), ("error", "error:ValueError"), ("kept", "")]
     assert samples[1].error == "ValueError: unlucky image"
@@ -90,7 +96,7 @@ def test_a_gate_that_can_score_nothing_stops_the_run_and_leaves_no_row():
     def score(images_NCHW):
         raise RuntimeError("out of memory\nwhile looking for faces")
 
-    gate = Gate({"s": "float"}, score, lambda scores: "")
+    gate = Gate({"s": "float"}, score)
     with pytest.raises(
         ModelError, match=r"RuntimeError: out of memory while looking for faces; nor a black image"
     ) as e:
@@ -100,17 +106,16 @@ def test_a_gate_that_can_score_nothing_stops_the_run_and_leaves_no_row():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_no_number_is_not_measured(value):
-    bounded = signal_gate({"std": (0.0, None)})
-    gate = Gate({"signal_std": "float"}, lambda images_NCHW: [{"signal_std": value}], bounded.fails)
+    gate = Gate({"signal_std": "float"}, lambda images_NCHW: [{"signal_std": value}])
     sample = made(1)
-    assert verdicts([sample], [gate]) == [("rejected", "signal.std")]
+    assert verdicts([sample], [gate], [Check("signal.std", "signal_std", low=0.0)]) == [("rejected", "signal.std")]
     assert sample.scores == {"signal_std": None}
 
 
 def test_score_only_keeps_everything_that_has_pixels_and_still_scores():
     (face, *_) = fakes()
     samples = [made(250), made(250, nonfinite=True), failed()]
-    found = verdicts(samples, [face.gate], score_only=True)
+    found = verdicts(samples, [face.gate], [face.check], score_only=True)
     assert found == [("kept", ""), ("kept", ""), ("error", "error:ValueError")]
     assert samples[0].scores == {"face": 250.0}
 
@@ -118,7 +123,7 @@ def test_score_only_keeps_everything_that_has_pixels_and_still_scores():
 @pytest.mark.parametrize("score_only", [False, True])
 def test_a_failed_task_is_an_error_row_with_the_class_alone(score_only):
     (face, *_) = fakes()
-    assert verdicts([failed("KeyError: 'a: b'"), failed("MemoryError: ")], [face.gate], score_only) == [
+    assert verdicts([failed("KeyError: 'a: b'"), failed("MemoryError: ")], [face.gate], [face.check], score_only) == [
         ("error", "error:KeyError"),
         ("error", "error:MemoryError"),
     ]
@@ -130,11 +135,10 @@ def test_without_gates_all_pixels_are_kept():
 
 
 def tables():
-    bounds = {"piqe": (None, None), "niqe_32": (None, None)}
     return {
-        "face": face_gate(0.3, (1.0,), None, CPU),
-        "signal": signal_gate({}),
-        "quality": quality_gate(bounds),
+        "face": face_gate((1.0,), None, CPU),
+        "signal": signal_gate(),
+        "quality": quality_gate(["piqe", "niqe_32"]),
     }
 
 
@@ -147,7 +151,6 @@ def test_the_scores_are_the_declared_columns_in_order_with_their_types(name):
     for row in rows:
         assert list(row) == list(gate.columns)
         assert {key: type(value).__name__ for key, value in row.items()} == gate.columns
-        assert gate.fails(row) == ""
 
 
 BOUNDED = [
@@ -159,7 +162,6 @@ BOUNDED = [
     ({"entropy": (None, 7.0)}, {"entropy": math.nan}, "signal.entropy"),
     ({"entropy": (4.0, None)}, {"entropy": None}, "signal.entropy"),
     ({"entropy": (4.0, None)}, {"entropy": math.inf}, ""),
-    ({"entropy": (None, None)}, {"entropy": math.nan}, ""),  # measured, not bounded
     ({"std": (4.0, None), "entropy": (4.0, None)}, {"std": 1.0, "entropy": 1.0}, "signal.std"),
     ({"entropy": (4.0, None), "std": (4.0, None)}, {"std": 1.0, "entropy": 1.0}, "signal.entropy"),
     ({}, {"std": 0.0}, ""),
@@ -168,25 +170,46 @@ BOUNDED = [
 
 @pytest.mark.parametrize(("bounds", "scores", "reason"), BOUNDED)
 def test_bounds_are_inclusive_and_nan_is_inside_none(bounds, scores, reason):
-    gate = signal_gate(bounds)
-    assert gate.fails({f"signal_{name}": value for name, value in scores.items()}) == reason
+    checks = [Check(f"signal.{name}", name, low, high) for name, (low, high) in bounds.items()]
+    assert first_failing(checks, scores) == reason
 
 
 @pytest.mark.parametrize(
     ("score", "reason"), [(0.29, ""), (0.3, "face"), (1.0, "face"), (None, "face"), (math.nan, "face"), (0.0, "")]
 )
 def test_a_face_score_that_reaches_the_threshold_or_is_unknown_rejects(score, reason):
-    assert tables()["face"].fails({"face_score": score, "face_count": 0, "face_area": 0.0}) == reason
+    assert first_failing(Gates().checks(), {"face_score": score, "signal_std": 9.0}) == reason
 
 
 def test_the_quality_gate_scores_the_metrics_it_is_given_and_no_others():
-    gate = quality_gate({"niqe_96": (None, 5.0)})
-    assert gate.columns == {"quality_niqe_96": "float"}
-    assert gate.fails({"quality_niqe_96": 5.1}) == "quality.niqe_96"
+    assert quality_gate(["niqe_96"]).columns == {"quality_niqe_96": "float"}
+
+
+def test_the_thresholds_of_a_configuration_in_the_order_in_which_they_are_asked():
+    gates = Gates(signal=SignalGate(min_std=4, max_flat=0.5), quality={"piqe": Bound(max=40), "niqe_32": Bound()})
+    words = [check.in_words() for check in gates.checks()]
+    assert words == ["face < 0.3", "std >= 4", "flat <= 0.5", "piqe <= 40"]
+    assert Gates(face=None, signal=None, quality={}).checks() == []
 
 
 def test_a_flat_image_is_rejected_by_the_real_signal_gate():
-    assert verdicts([made(128)], [signal_gate({"std": (4.0, None)})]) == [("rejected", "signal.std")]
+    checks = Gates(face=None, quality={}).checks()
+    assert verdicts([made(128)], [signal_gate()], checks) == [("rejected", "signal.std")]
+
+
+def test_pictures_of_several_sizes_are_scored_size_by_size():
+    (face, *_) = fakes()
+    small = Sample(task(1), np.zeros((3, 48, 64), np.uint8))
+    samples = [made(10), small, made(250)]
+    assert [verdict for verdict, _ in verdicts(samples, [face.gate], [face.check])] == ["kept", "kept", "rejected"]
+    assert face.batches == [2, 1]
+
+
+def test_a_picture_that_is_too_small_for_a_gate_is_a_row():
+    tiny = Sample(task(1), np.zeros((3, 20, 20), np.uint8))
+    ((verdict, reason),) = verdicts([tiny], [signal_gate()])
+    assert (verdict, reason) == ("error", "error:ImageError")
+    assert "20x20 pixels (height x width), but 32 is the smallest side" in tiny.error
 
 
 @pytest.mark.parametrize(("side", "passes"), [(512, [4, 2]), (1024, [1] * 6), (2048, [1] * 6)])

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
 from genir.config.shared import FilePath, Model, ModelOrId
+from genir.records import Check
 
 Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
 """Rows, columns."""
@@ -141,6 +142,22 @@ class Gates(Strict):
     quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
         default={"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
     )
+
+    def checks(self) -> list[Check]:
+        """All thresholds that are set, in the order in which they are asked: the first that fails is the reason.
+
+        The face gate's is the first, so that the reason of an image with a face always says so.
+        """
+        face = [] if self.face is None else [Check("face", "face_score", high=self.face.threshold, reaching=True)]
+        signal = {} if self.signal is None else self.signal.bounds()
+        quality = {name: (bound.min, bound.max) for name, bound in self.quality.items()}
+        bounded = [
+            Check(f"{gate}.{name}", f"{gate}_{name}", low, high)
+            for gate, bounds in (("signal", signal), ("quality", quality))
+            for name, (low, high) in bounds.items()
+            if low is not None or high is not None
+        ]
+        return face + bounded
 
 
 class KeepRejects(Strict):

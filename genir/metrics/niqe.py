@@ -133,7 +133,7 @@ def _check_size(gray_NHW: Tensor, patch: int, name: str) -> None:
     height, width = gray_NHW.shape[1:]
     patches = (height // patch) * (width // patch)
     if patches < LEAST_PATCHES:
-        raise GenirError(
+        raise ImageError(
             f"{name}: images of {height}x{width} pixels (height x width) hold {patches} patches of {patch}"
             f" pixels, but {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch} or a"
             " model with smaller patches"

@@ -51,16 +51,16 @@ def load_backbone(model: Model, device: torch.device) -> Backbone:
 
 
 def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
-    """The gates, the face gate first; they compute in float64, which of the accelerators only CUDA has."""
+    """What measures; the scores are computed in float64, which of the accelerators only CUDA has."""
     from genir import gate
 
     gates = []
     if wanted.face is not None:
-        gates.append(gate.face_gate(wanted.face.threshold, wanted.face.scales, wanted.face.long_side, device))
+        gates.append(gate.face_gate(wanted.face.scales, wanted.face.long_side, device))
     if wanted.signal is not None:
-        gates.append(gate.signal_gate(wanted.signal.bounds()))
+        gates.append(gate.signal_gate())
     if wanted.quality:
-        gates.append(gate.quality_gate({name: (bound.min, bound.max) for name, bound in wanted.quality.items()}))
+        gates.append(gate.quality_gate(list(wanted.quality)))
     return gates
 
 

@@ -71,7 +71,7 @@ def work(root, prompts, limit):
     set_goal(run, limit, None)
     stage = Stage(
         lambda batches: sample(batches, backbone, settings, lambda: False),
-        lambda samples: judge(samples, [], False, backbone.device),
+        lambda samples: judge(samples, [], [], False, backbone.device),
     )
     claims = Claims(run, limit, None, lambda: False)
     left = claims.tasks_left() if claims.any_left() else 0

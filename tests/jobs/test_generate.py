@@ -319,8 +319,8 @@ def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
         return [{"face_count": 0}]
 
     made = Sample(Task("000000000", Prompt("a person"), 0, 64, 64), np.full((3, 64, 64), 90, np.uint8))
-    gate = Gate({"face_count": "int"}, score, lambda scores: "")
-    judge([made], [gate], False, torch.device("cpu"))
+    gate = Gate({"face_count": "int"}, score)
+    judge([made], [gate], [], False, torch.device("cpu"))
     assert made.verdict.verdict == "error"
     assert tile(made).pixels_CHW is None
 

@@ -83,7 +83,7 @@ class Launch:
 
     @cached_property
     def gates(self) -> list[Gate]:
-        """The gates, the face gate first."""
+        """What measures every image."""
         return build_gates(self.config.gates, self.gate_device)
 
     def backbone(self) -> Backbone:
@@ -185,13 +185,8 @@ class Launch:
         gates = self.config.gates
         if gates.score_only:
             return "score only, nothing is rejected"
-        words = ["NO FACE GATE" if gates.face is None else f"face < {gates.face.threshold:g}"]
-        bounds = {} if gates.signal is None else gates.signal.bounds()
-        bounds |= {name: (bound.min, bound.max) for name, bound in gates.quality.items()}
-        for name, (low, high) in bounds.items():
-            words += [f"{name} >= {low:g}"] if low is not None else []
-            words += [f"{name} <= {high:g}"] if high is not None else []
-        return ", ".join(words)
+        words = ["NO FACE GATE"] if gates.face is None else []
+        return ", ".join(words + [check.in_words() for check in gates.checks()])
 
     def packing(self) -> Packing:
         """How samples become files."""
@@ -224,13 +219,14 @@ class Launch:
             config.offload_text_encoders,
             config.crop,
         )
-        gates, preview = self.gates, Preview(run.root / "preview.png", config.shard_size)
+        gates, checks = self.gates, config.gates.checks()
+        preview = Preview(run.root / "preview.png", config.shard_size)
         # a stream of their own, else every number that a gate returns waits for the denoising steps queued before it
         beside = torch.cuda.Stream(device) if device.type == "cuda" else None
 
         def judged(samples: list[Sample]) -> None:
             with torch.cuda.stream(beside):
-                judge(samples, gates, config.gates.score_only, device)
+                judge(samples, gates, checks, config.gates.score_only, device)
             preview.add(samples)
 
         return Stage(lambda batches: sample(batches, backbone, settings, stop), judged)

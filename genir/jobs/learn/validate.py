@@ -85,7 +85,7 @@ class Validator:
         own = batches[accelerator.process_index :: accelerator.num_processes]
         device, made_here = gate_device(accelerator.device), []
         for samples in sample(own, self._backbone, settings, self._should_stop):
-            judge(samples, self._gates, wanted.gates.score_only, device)
+            judge(samples, self._gates, wanted.gates.checks(), wanted.gates.score_only, device)
             made_here += samples
         everything: list[Sample] = sorted(gather_object(made_here), key=lambda made: made.task.key)
         if accelerator.is_main_process:
