@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genir.errors import GenirError, ModelError
+from genir.errors import GenirError, ImageError, ModelError
 from genir.metrics.gray import gray
 from genir.metrics.nss import FEATURES, patch_features
 
