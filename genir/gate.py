@@ -36,19 +36,22 @@ Scores = dict[str, Score]
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate; `score` maps uint8 images (N, 3, H, W) to N rows of `columns`."""
+    """One gate: what it measures, and how."""
 
     columns: Columns
-    score: Callable[[Tensor], list[Scores]]
+    score: Callable[[Tensor, Sequence[str]], list[Scores]]
+    """uint8 images (N, 3, H, W) and their N prompts ("": none) -> N rows of `columns`."""
     weights: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the weight files that decide the scores."""
+    costly: bool = False
+    """Images that another gate has already rejected are not scored: their columns stay null."""
 
 
 def face_gate(scales: Sequence[float], long_side: int | None, device: torch.device) -> Gate:
     """CenterFace: best score over all `scales`, boxes, largest area."""
     detector = faces.FaceDetector(device, scales=tuple(scales), long_side=long_side)
 
-    def score(images_NCHW: Tensor) -> list[Scores]:
+    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
         found = detector.detect(images_NCHW)
         return [{"face_score": f.score, "face_count": len(f.scores_K), "face_area": f.area} for f in found]
 
@@ -59,7 +62,7 @@ def face_gate(scales: Sequence[float], long_side: int | None, device: torch.devi
 def signal_gate() -> Gate:
     """Plain signal checks: entropy, laplacian, flat, blockiness, mean, std, clipped."""
 
-    def score(images_NCHW: Tensor) -> list[Scores]:
+    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
         return _rows({f"signal_{name}": values for name, values in signal(images_NCHW).items()})
 
     return Gate({f"signal_{name}": "float" for name in CHECKS}, score)
@@ -69,7 +72,7 @@ def quality_gate(metrics: Sequence[str]) -> Gate:
     """No-reference quality: piqe, niqe_32, niqe_96 (all: lower is better)."""
     models = {name: load_model(name) for name in metrics if name.startswith("niqe")}
 
-    def score(images_NCHW: Tensor) -> list[Scores]:
+    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
         return _rows(
             {
                 f"quality_{name}": niqe(images_NCHW, models[name]) if name in models else piqe(images_NCHW)
@@ -88,7 +91,7 @@ def judge(
 
     Args:
         samples: of any sizes; those of one size are scored together.
-        gates: all of them score every image.
+        gates: all of them score every image, but costly ones, which come last.
         checks: asked in this order; the first that fails is the reason.
         score_only: keep everything that has pixels.
         device: where the images are put for the gates.
@@ -103,16 +106,27 @@ def judge(
             part = alive[first : first + per_pass]
             pixels = np.stack([sample.pixels_CHW for sample in part if sample.pixels_CHW is not None])
             images_NCHW = torch.from_numpy(pixels).to(device)
-            for gate in gates:
-                _score(gate, part, images_NCHW)
+            for gate in sorted(gates, key=lambda gate: gate.costly):
+                asked = [n for n, sample in enumerate(part) if not gate.costly or score_only or _passes(sample, checks)]
+                for n in {*range(len(part))} - {*asked}:
+                    part[n].scores |= dict.fromkeys(gate.columns)
+                if asked:
+                    _score(gate, [part[n] for n in asked], images_NCHW[asked] if gate.costly else images_NCHW)
     for sample in samples:
         sample.verdict = _verdict(sample, checks, score_only)
+
+
+def _passes(sample: Pictured, checks: Sequence[Check]) -> bool:
+    """Does nothing that has been measured so far reject it?"""
+    asked = [check for check in checks if check.column in sample.scores]
+    return not (sample.error or sample.nonfinite or first_failing(asked, sample.scores))
 
 
 def _score(gate: Gate, samples: Sequence[Pictured], images_NCHW: Tensor) -> None:
     """Score a batch; where a gate fails, image by image, so that one image cannot stop the run."""
     try:
-        for sample, scores in zip(samples, gate.score(images_NCHW), strict=True):
+        rows = gate.score(images_NCHW, [sample.prompt for sample in samples])
+        for sample, scores in zip(samples, rows, strict=True):
             # a number that could not be computed is not measured: JSON has no NaN, and no threshold a use for it
             sample.scores |= {name: value if _is_finite(value) else None for name, value in scores.items()}
         return
@@ -136,7 +150,7 @@ def _score(gate: Gate, samples: Sequence[Pictured], images_NCHW: Tensor) -> None
 def _check_gate(gate: Gate, sample: Pictured, images_NCHW: Tensor, message: str) -> None:
     """Score a black image of that size: a gate that cannot is no image's fault."""
     try:
-        gate.score(torch.zeros_like(images_NCHW))
+        gate.score(torch.zeros_like(images_NCHW), [sample.prompt])
     except Exception as error:
         raise ModelError(
             f"image {sample.key} could not be judged: {message}; nor a black image: the device or the gate is at "

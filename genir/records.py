@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Score = float | int | bool | None
-"""One measured number of one image; None means "not measured" and is stored as a typed null."""
+Score = float | int | bool | str | None
+"""One measured number of one image, or words about it; None means "not measured" and is stored as a typed null."""
 
 Columns = dict[str, Literal["float", "int", "bool", "string"]]
 """Column name -> type, in the order in which columns are stored."""
@@ -121,7 +121,7 @@ class Check:
 
     def fails(self, score: Score) -> bool:
         """Is the score outside? One that could not be computed (None, NaN) is inside no bounds."""
-        if score is None:
+        if score is None or isinstance(score, str):
             return True
         above_low = self.low is None or score >= self.low
         below_high = self.high is None or (score < self.high if self.reaching else score <= self.high)
@@ -154,6 +154,11 @@ class Pictured(Judged, Protocol):
         """Nine digits."""
         ...
 
+    @property
+    def prompt(self) -> str:
+        """What the image shows, for gates that ask; "" where nobody says."""
+        ...
+
     pixels_CHW: np.ndarray | None
     """uint8 RGB; None: there are none."""
     nonfinite: bool
@@ -181,3 +186,8 @@ class Sample:
     def key(self) -> str:
         """Nine digits."""
         return self.task.key
+
+    @property
+    def prompt(self) -> str:
+        """The task's."""
+        return self.task.prompt.text

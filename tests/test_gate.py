@@ -29,15 +29,15 @@ def failed(error="ValueError: bad token", number=0):
 class Fake:
     """A gate that scores the first pixel and fails it at `limit`."""
 
-    def __init__(self, name, limit):
+    def __init__(self, name, limit, costly=False):
         self.batches = []
 
-        def score(images_NCHW):
+        def score(images_NCHW, prompts):
             assert images_NCHW.dtype == torch.uint8
             self.batches.append(len(images_NCHW))
             return [{name: float(image[0, 0, 0])} for image in images_NCHW]
 
-        self.gate = Gate({name: "float"}, score)
+        self.gate = Gate({name: "float"}, score, costly=costly)
         self.check = Check(name, name, high=limit, reaching=True)
 
 
@@ -74,6 +74,38 @@ def test_every_gate_scores_every_image_that_has_pixels_in_one_batch():
     assert samples[1].scores == {}
 
 
+def test_a_costly_gate_sees_only_what_the_others_pass_and_leaves_nulls():
+    costly, cheap = Fake("vlm", 20, costly=True), Fake("face", 200)
+    samples = [made(250), made(10), made(5, nonfinite=True), made(30)]
+    found = verdicts(samples, [costly.gate, cheap.gate], [cheap.check, costly.check])
+    assert found == [("rejected", "face"), ("kept", ""), ("rejected", "signal.nonfinite"), ("rejected", "vlm")]
+    assert (cheap.batches, costly.batches) == ([4], [2])
+    assert [sample.scores["vlm"] for sample in samples] == [None, 10.0, None, 30.0]
+
+
+def test_a_second_costly_gate_is_not_asked_about_what_the_first_rejects():
+    first, second = Fake("persons", 20, costly=True), Fake("vlm", 200, costly=True)
+    samples = [made(30), made(10)]
+    assert verdicts(samples, [first.gate, second.gate], [first.check, second.check]) == [
+        ("rejected", "persons"),
+        ("kept", ""),
+    ]
+    assert second.batches == [1]
+
+
+def test_score_only_asks_costly_gates_about_everything():
+    costly = Fake("vlm", 20, costly=True)
+    verdicts([made(250), made(10)], [costly.gate], [costly.check], score_only=True)
+    assert costly.batches == [2]
+
+
+def test_a_gate_is_given_the_prompts():
+    gate = Gate({"said": "string"}, lambda images_NCHW, prompts: [{"said": prompt} for prompt in prompts])
+    sample = made(1)
+    verdicts([sample], [gate])
+    assert sample.scores == {"said": "a boat"}
+
+
 def test_a_face_is_the_reason_even_where_the_decoder_failed():
     samples = [made(250, nonfinite=True), made(150, nonfinite=True), made(10, nonfinite=True)]
     found = verdicts(samples, *parts(fakes()))
@@ -81,7 +113,7 @@ def test_a_face_is_the_reason_even_where_the_decoder_failed():
 
 
 def test_an_image_a_gate_cannot_score_is_a_row_and_its_neighbours_survive():
-    def score(images_NCHW):
+    def score(images_NCHW, prompts):
         if (images_NCHW == 13).any():
             raise ValueError("unlucky\nimage")
         return [{"s": 1.0} for _ in images_NCHW]
@@ -93,7 +125,7 @@ def test_an_image_a_gate_cannot_score_is_a_row_and_its_neighbours_survive():
 
 
 def test_a_gate_that_can_score_nothing_stops_the_run_and_leaves_no_row():
-    def score(images_NCHW):
+    def score(images_NCHW, prompts):
         raise RuntimeError("out of memory\nwhile looking for faces")
 
     gate = Gate({"s": "float"}, score)
@@ -106,7 +138,7 @@ def test_a_gate_that_can_score_nothing_stops_the_run_and_leaves_no_row():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_no_number_is_not_measured(value):
-    gate = Gate({"signal_std": "float"}, lambda images_NCHW: [{"signal_std": value}])
+    gate = Gate({"signal_std": "float"}, lambda images_NCHW, prompts: [{"signal_std": value}])
     sample = made(1)
     assert verdicts([sample], [gate], [Check("signal.std", "signal_std", low=0.0)]) == [("rejected", "signal.std")]
     assert sample.scores == {"signal_std": None}
@@ -146,7 +178,7 @@ def tables():
 def test_the_scores_are_the_declared_columns_in_order_with_their_types(name):
     gate = tables()[name]
     noise = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    rows = gate.score(noise)
+    rows = gate.score(noise, ["", ""])
     assert len(rows) == 2
     for row in rows:
         assert list(row) == list(gate.columns)

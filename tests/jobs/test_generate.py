@@ -313,7 +313,7 @@ def test_a_picture_that_a_gate_could_not_judge_is_not_shown():
     from genir.gate import Gate, judge
     from genir.sheet import tile
 
-    def score(images_NCHW):
+    def score(images_NCHW, prompts):
         if images_NCHW.any():
             raise RuntimeError("cannot look for faces here")
         return [{"face_count": 0}]

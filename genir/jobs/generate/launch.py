@@ -107,7 +107,7 @@ class Launch:
                 raise ConfigError(f"crop {list(self.config.crop)}: is larger than size [{height}, {width}]")
         for height, width in self.stored_sizes:
             for gate in self.gates:
-                gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device))
+                gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device), [""])
         folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
