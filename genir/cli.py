@@ -60,6 +60,13 @@ examples:
   genir verify outputs/a --repair prompts=/new/place/bank.jsonl device=cuda:1
 Exit codes: 0 proven, 75 proven, but not all that was asked for is made yet, 2 something is bad.
 """
+_REPORT = """\
+examples:
+  genir report outputs/a                          writes outputs/a/report.html: counts, scores, gallery, environment
+  genir report outputs/a --images 1000 --out /tmp/a.html
+Takes the run directory of generate, degrade, prepare or learn, at any time. The page is one file that needs
+no server and no network.
+"""
 _REGENERATE = """\
 examples:
   genir regenerate outputs/a --key 000000385      its whole frozen batch again; writes outputs/a/regenerated/
@@ -167,6 +174,10 @@ def _parser() -> argparse.ArgumentParser:
     regenerate.add_argument("run", metavar="RUN", help="run directory")
     regenerate.add_argument("--key", required=True, help="of the image, nine digits")
     regenerate.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as device=cpu")
+    report = _command(commands, "report", _report, "one HTML page about a run: counts, scores, pictures", _REPORT)
+    report.add_argument("run", metavar="RUN", help="run directory")
+    report.add_argument("--out", metavar="FILE", help="page to write (RUN/report.html)")
+    report.add_argument("--images", metavar="N", type=_count, default=240, help="pictures in the gallery at most (240)")
     quickstart = _command(commands, "quickstart", _quickstart, "everything once, on the embedded model")
     quickstart.add_argument("run", metavar="RUN", nargs="?", default="outputs/quickstart", help="run directory")
     return parser
@@ -195,6 +206,12 @@ def _seconds(text: str) -> float:
         if 0 < float(text) < 1e6:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, for example 60")
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= 5000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1 to 5000")
 
 
 def _part(text: str) -> ranks.Part:
@@ -311,6 +328,13 @@ def _regenerate(options: argparse.Namespace) -> int:
 
     for line in regenerate(options.run, options.key, options.overrides):
         print(line, flush=True)  # noqa: T201
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from genir.jobs.report import report
+
+    print(report(options.run, options.out, options.images))  # noqa: T201
     return 0
 
 

@@ -68,7 +68,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int = 8, side: int = 160, befo
     font = ImageFont.load_default(11)
     for index, tile in enumerate(tiles, len(drawn)):
         left, top = index % columns * cell_w + _MARGIN, index // columns * cell_h + _MARGIN
-        picture = _picture(tile, side)
+        picture = draw_tile(tile, side)
         x, y = left + (side - picture.width) // 2, top + (side - picture.height) // 2
         sheet.paste(picture, (x, y))
         frame = _FRAMES[tile.verdict]
@@ -92,7 +92,8 @@ def keys_drawn(sheet: bytes) -> list[str]:
         return []
 
 
-def _picture(tile: Tile, side: int) -> Image.Image:
+def draw_tile(tile: Tile, side: int) -> Image.Image:
+    """The picture of a tile, at most `side` x `side`; pixelated beyond recognition where a face was seen."""
     if tile.pixels_CHW is None:
         picture = Image.new("RGB", (side, side), (52, 52, 56))
         text = "pixels not stored" if tile.verdict == "rejected" else "no picture"
