@@ -94,14 +94,16 @@ def test_limits_are_read_from_the_gates_of_the_plan():
         "face": {"threshold": 0.3, "scales": [1.0], "long_side": None},
         "signal": {"min_std": 4.0, "max_flat": None, "min_laplacian": 1.0, "max_laplacian": 9.0},
         "quality": {"piqe": {"min": None, "max": 50.0}},
-        "persons": None,
+        "weights": {"centerface": "986f"},
     }
-    assert tables.limits(gates) == {
+    found = tables.limits({"meaning": {"gates": gates}})
+    assert {column: bounds for column, bounds in found.items() if bounds != (None, None)} == {
         "face_score": (None, 0.3),
         "signal_std": (4.0, None),
         "signal_laplacian": (1.0, 9.0),
         "quality_piqe": (None, 50.0),
     }
+    assert tables.limits({"meaning": {}}) == {}
 
 
 def test_a_histogram_counts_every_score_once():

@@ -65,8 +65,7 @@ def facts(folder: str, root: Path, plan: dict[str, Any], found: tables.Rows, cou
                 "remark": "blurred: a face was seen" if pixels is not None and tile.face else remark,
             }
         )
-    limits = tables.limits(plan["meaning"].get("gates") or {})
-    return {"run": shlex.quote(folder), "scores": scores, "limits": limits, "cards": cards}
+    return {"run": shlex.quote(folder), "scores": scores, "limits": tables.limits(plan), "cards": cards}
 
 
 def _pixels(root: Path, plan: dict[str, Any], row: Row) -> tuple[Any, str]:

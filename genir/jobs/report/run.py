@@ -65,7 +65,7 @@ def _overview(page: Page, summary: Summary) -> None:
 
 
 def _scores(page: Page, plan: dict[str, Any], found: tables.Rows) -> None:
-    limits = tables.limits(plan["meaning"].get("gates") or {})
+    limits = tables.limits(plan)
     figures, constant = [], list[str]()
     for column, kind in plan["columns"].items():
         if kind != "float":

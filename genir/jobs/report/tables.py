@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genir.config.generate import Gates
 from genir.shards import reader
 from genir.shards.files import Row, ShardFiles
 
@@ -59,26 +60,11 @@ def keep_rate_in_order(stage: Path, plan: dict[str, Any]) -> tuple[list[float], 
     return places, rates
 
 
-def limits(gates: dict[str, Any]) -> dict[str, tuple[float | None, float | None]]:
-    """Column -> (smallest, largest) allowed score, from the `gates` of a plan.
-
-    A gate's `threshold` is the first score it rejects; `min_x` and `max_x` bound the score x, as does a mapping of
-    `min` and `max`.
-    """
-    found: dict[str, tuple[float | None, float | None]] = {}
-    for gate, settings in gates.items():
-        if not isinstance(settings, dict):
-            continue
-        for name, value in settings.items():
-            if name == "threshold":
-                found[f"{gate}_score"] = (None, value)
-            elif name.startswith(("min_", "max_")) and value is not None:
-                column = f"{gate}_{name[4:]}"
-                low, high = found.get(column, (None, None))
-                found[column] = (value, high) if name.startswith("min_") else (low, value)
-            elif isinstance(value, dict):
-                found[f"{gate}_{name}"] = (value.get("min"), value.get("max"))
-    return found
+def limits(plan: dict[str, Any]) -> dict[str, tuple[float | None, float | None]]:
+    """Column -> (smallest, largest) allowed score."""
+    asked = {name: value for name, value in plan["meaning"].get("gates", {}).items() if name != "weights"}
+    checks = Gates.model_validate(asked).checks() if asked else []
+    return {check.column: (check.low, check.high) for check in checks}
 
 
 @dataclass(frozen=True)
