@@ -1,4 +1,4 @@
-"""Questions about images to a vision-language model.
+"""Questions, also about images, to a language model.
 
 ask     Question -> checked Answer: batches, retries, cache
 server  an OpenAI-compatible server

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -25,10 +25,12 @@ LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Question:
-    """A text and the encoded images (PNG, JPEG or WebP) that it is about."""
+    """A text, the encoded images (PNG, JPEG or WebP) that it is about, and the form of its answer."""
 
     text: str
     images: tuple[bytes, ...] = ()
+    schema: str = ""
+    """JSON Schema that the answer follows, for servers that can enforce one; "": any text."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,11 @@ class Model(Protocol):
     is_told: bool
     """Does it read the question? Some models only describe the image."""
 
-    def answer(self, questions: Sequence[Question]) -> list[str | Failure]:
-        """One text or failure a question, in order; never hangs. Raises ModelError when no question can ever work."""
+    def answer(self, questions: Sequence[Question]) -> Iterable[str | Failure]:
+        """One text or failure a question, in order, as they come; never hangs.
+
+        Raises ModelError when no question can ever work.
+        """
         ...
 
 
@@ -126,6 +131,7 @@ class Chat:
         if self._cache is None:
             return None
         facts = [self._model.identity, question.text, *(hashlib.sha256(image).hexdigest() for image in question.images)]
+        facts += [question.schema] if question.schema else []
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return self._cache / name[:2] / f"{name[2:]}.txt"
 

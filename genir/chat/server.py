@@ -10,23 +10,28 @@ import base64
 import contextlib
 import http.client
 import json
+import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from genir.chat.ask import Failure, Question
 from genir.errors import ConfigError, ModelError
 
+log = logging.getLogger("genir")
+
 _HOPELESS = {
     401: "the server does not accept the key",
     403: "the server does not allow this",
     404: "the server has no such model or address",
 }
+_UNKNOWN_KEY = {400, 422}
 _LATER = {408, 409, 425, 429, *range(500, 600)}
 _LARGEST = 4 << 20  # bytes of an answer
 _KINDS = ((b"\x89PNG", "png"), (b"RIFF", "webp"), (b"\xff\xd8", "jpeg"))
@@ -43,6 +48,7 @@ class Server:
         timeout: float = 60.0,
         parallel: int = 8,
         max_tokens: int = 512,
+        temperature: float = 0.0,
     ) -> None:
         """Nothing is sent yet.
 
@@ -53,6 +59,7 @@ class Server:
             timeout: seconds for a whole request.
             parallel: questions at a time.
             max_tokens: of an answer.
+            temperature: 0 asks for the likeliest answer, higher ones for variety.
 
         Raises:
             ConfigError: not an http(s) address, or the variable is not set.
@@ -67,20 +74,26 @@ class Server:
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._model, self._timeout, self._parallel, self._max_tokens = model, timeout, parallel, max_tokens
-        self.identity, self.is_told = json.dumps([model, max_tokens]), True
+        self._temperature, self._takes_schemas = temperature, True
+        self.identity, self.is_told = json.dumps([model, max_tokens, temperature]), True
 
-    def answer(self, questions: Sequence[Question]) -> list[str | Failure]:
-        """One text or failure a question, in order.
+    def answer(self, questions: Sequence[Question]) -> Iterator[str | Failure]:
+        """One text or failure a question, in order, as they come: what was paid for is not lost with a later one.
 
         Raises ModelError when the server refuses the key, the model or the address.
         """
         with ThreadPoolExecutor(max(1, min(self._parallel, len(questions)))) as pool:
-            return list(pool.map(self._ask, questions))
+            yield from pool.map(self._ask, questions)
 
     def _ask(self, question: Question) -> str | Failure:
         begin = time.monotonic()
         try:
-            status, headers, body = self._post(json.dumps(self._request(question)).encode())
+            status, headers, body = self._post(self._request(question))
+            if status in _UNKNOWN_KEY and question.schema and self._takes_schemas:
+                status, headers, body = self._post(self._request(replace(question, schema="")))
+                if status == 200 and self._takes_schemas:
+                    self._takes_schemas = False
+                    log.warning("%s: takes no JSON Schema (response_format); asked without it", self._where)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.monotonic() - begin >= self._timeout
             reason = f"no whole answer within {self._timeout:g} s" if late else str(error) or type(error).__name__
@@ -96,18 +109,22 @@ class Server:
             return Failure(f"{self._where}: not an answer of a chat server: {_words(body)}", True, True)
         return text if isinstance(text, str) else Failure(f"{self._where}: an answer without text", again=True)
 
-    def _request(self, question: Question) -> dict[str, Any]:
+    def _request(self, question: Question) -> bytes:
         content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
         for image in question.images:
             kind = next((name for magic, name in _KINDS if image.startswith(magic)), "png")
             address = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
             content.append({"type": "image_url", "image_url": {"url": address}})
-        return {
+        request: dict[str, Any] = {
             "model": self._model,
             "messages": [{"role": "user", "content": content}],
             "max_tokens": self._max_tokens,
-            "temperature": 0,
+            "temperature": self._temperature,
         }
+        if question.schema and self._takes_schemas:
+            form = {"name": "answer", "strict": True, "schema": json.loads(question.schema)}
+            request["response_format"] = {"type": "json_schema", "json_schema": form}
+        return json.dumps(request).encode()
 
     def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         secure = self._parts.scheme == "https"

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from genir.config.base import Strict
 from genir.config.generate import FaceGate, GuidanceConfig, Sizes
-from genir.config.shared import FilePath, Model, ModelOrId
+from genir.config.shared import ChatConfig, FilePath, Model, ModelOrId
 
 INSTRUCTION = (
     "Describe what this photograph shows as a comma-separated list of tags: place, subject, materials, colours, light. "
@@ -17,26 +17,17 @@ INSTRUCTION = (
 )
 
 
-class ChatConfig(Strict):
+class CaptionChat(ChatConfig):
     """Who describes photographs without a text."""
 
-    model: FilePath = Field(
-        description="the server's name of a model; without url an image-text-to-text model: hub id or folder"
-    )
-    url: str | None = Field(default=None, description="OpenAI-compatible server, such as http://localhost:8000/v1")
-    key: str = Field(default="", description="name of the environment variable with the server's key")
     instruction: str = Field(default=INSTRUCTION, min_length=1, description="what the model is told")
-    max_tokens: int = Field(default=300, ge=1, description="longest answer")
-    timeout: float = Field(default=60.0, gt=0, description="seconds for a whole request")
-    tries: int = Field(default=4, ge=1, description="how often a question is put")
-    parallel: int = Field(default=8, ge=1, description="requests at a time")
 
 
 class Captions(Strict):
     """Texts of the photographs: a .txt beside each, a table, else a model."""
 
     column: str = Field(default="text", min_length=1, description="of metadata.jsonl, .csv or .parquet")
-    chat: ChatConfig | None = Field(
+    chat: CaptionChat | None = Field(
         default=None, description="asked where there is no text; null: such photographs are rejected"
     )
 

@@ -73,3 +73,18 @@ class Model(Strict):
 
 
 ModelOrId = Annotated[Model, BeforeValidator(_as_id)]
+
+
+class ChatConfig(Strict):
+    """A language model that is asked."""
+
+    model: FilePath = Field(
+        description="the server's name of a model; without url an image-text-to-text model: hub id or folder"
+    )
+    url: str | None = Field(default=None, description="OpenAI-compatible server, such as http://localhost:8000/v1")
+    key: str = Field(default="", description="name of the environment variable with the server's key")
+    max_tokens: int = Field(default=300, ge=1, description="longest answer")
+    temperature: float = Field(default=0.0, ge=0, le=2, description="of a server's answers; 0: always the likeliest")
+    timeout: float = Field(default=60.0, gt=0, description="seconds for a whole request")
+    tries: int = Field(default=4, ge=1, description="how often a question is put")
+    parallel: int = Field(default=8, ge=1, description="requests at a time")

@@ -1,4 +1,4 @@
-"""Configuration -> parts, for the jobs that use a text-to-image model or gates (nothing is loaded at import)."""
+"""Configuration -> parts: text-to-image models, gates, models that are asked (nothing is loaded at import)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from genir.backbone import files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from genir.backbone.model import Backbone
+    from genir.chat.ask import Model as ChatModel
     from genir.config.generate import Gates
-    from genir.config.shared import Model
+    from genir.config.shared import ChatConfig, Model
     from genir.gate import Gate
 
 
@@ -62,6 +65,25 @@ def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
     if wanted.quality:
         gates.append(gate.quality_gate(list(wanted.quality)))
     return gates
+
+
+def chat_model(wanted: ChatConfig, device: Callable[[], torch.device]) -> ChatModel:
+    """A server, or without a url a model of transformers on the device; raises ConfigError, ModelError."""
+    if wanted.url is None:
+        from genir.chat.local import LocalModel
+
+        return LocalModel(wanted.model, device(), wanted.max_tokens)
+    from genir.chat.server import Server
+
+    return Server(
+        wanted.url,
+        wanted.model,
+        wanted.key,
+        timeout=wanted.timeout,
+        parallel=wanted.parallel,
+        max_tokens=wanted.max_tokens,
+        temperature=wanted.temperature,
+    )
 
 
 def gate_device(device: torch.device) -> torch.device:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from genir import images, ranks, storage
 from genir.backbone import files as model_files
-from genir.chat.ask import Chat, Model, Question, parse_object
+from genir.chat.ask import Chat, Question, parse_object
 from genir.errors import ConfigError
 from genir.jobs.prepare.packing import COLUMNS, Packing
 from genir.photographs import Photographs
 from genir.plan import PhotographPlan
 from genir.promptfile import PromptFiles
-from genir.runs.build import gate_device, load_backbone, model_geometry, model_identity
+from genir.runs.build import chat_model, gate_device, load_backbone, model_geometry, model_identity
 from genir.runs.drive import Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.summary import human_bytes
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from genir.backbone.model import Backbone
-    from genir.config.prepare import ChatConfig, Prepare, Sdedit
+    from genir.config.prepare import Prepare, Sdedit
     from genir.pairs import Check, Edit
 
 NIQE_96_FROM = 384
@@ -224,7 +224,7 @@ class Launch:
     def _caption(self) -> Callable[[Sequence[tuple[str, np.ndarray]]], list[tuple[str, str]]]:
         """The text that a photograph has, else the model's."""
         wanted = self.config.captions.chat
-        model = None if wanted is None else self._chat_model(wanted)
+        model = None if wanted is None else chat_model(wanted, lambda: self.device)
         chat = None if wanted is None or model is None else Chat(model, self.root / "chat", wanted.tries)
 
         def describe(photographs: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, str]]:
@@ -240,15 +240,6 @@ class Launch:
             return found
 
         return describe
-
-    def _chat_model(self, wanted: ChatConfig) -> Model:
-        if wanted.url is None:
-            from genir.chat.local import LocalModel
-
-            return LocalModel(wanted.model, self.device, wanted.max_tokens)
-        from genir.chat.server import Server
-
-        return Server(wanted.url, wanted.model, wanted.key, wanted.timeout, wanted.parallel, wanted.max_tokens)
 
 
 def parse_caption(text: str) -> str:

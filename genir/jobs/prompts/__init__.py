@@ -1,1 +1,1 @@
-"""`genir prompts compose | screen | dedupe | stats`: make a prompt file, thin it out, look at it."""
+"""`genir prompts compose | write | screen | dedupe | stats`: make a prompt file, thin it out, look at it."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 _EPILOG = """\
 examples:
   genir prompts compose configs/prompts_compose.yaml count=1000000 out=composed.jsonl
+  genir prompts write configs/prompts_write.yaml prompts=composed.jsonl out=written.jsonl
   genir prompts screen composed.jsonl -o screened.jsonl
   genir prompts dedupe screened.jsonl -o bank.jsonl
   genir prompts stats bank.jsonl --plot bank.png
@@ -17,11 +18,11 @@ Inputs are .jsonl .txt .csv .parquet files of any origin; an output that is ther
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `prompts` and its four commands."""
+    """Add `prompts` and its commands."""
     prompts = commands.add_parser(
         "prompts",
-        help="compose, screen, dedupe and describe prompt files",
-        description="Compose, screen, dedupe and describe prompt files.",
+        help="compose, write, screen, dedupe and describe prompt files",
+        description="Compose, write, screen, dedupe and describe prompt files.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -31,6 +32,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     compose.set_defaults(command=_compose)
     compose.add_argument("config", metavar="CONFIG.yaml", help="configs/prompts_compose.yaml, or your own")
     compose.add_argument("overrides", metavar="key=value", nargs="*", help="for example count=1000000 shares.fur=2")
+
+    write = kinds.add_parser("write", help="a language model varies and enriches prompts; resumes")
+    write.set_defaults(command=_write)
+    write.add_argument("config", metavar="CONFIG.yaml", help="configs/prompts_write.yaml, or your own")
+    write.add_argument(
+        "overrides", metavar="key=value", nargs="*", help="for example prompts=composed.jsonl chat.model=NAME"
+    )
 
     screen = kinds.add_parser("screen", help="take out people, names, brands, characters, contact data, NSFW, artists")
     screen.set_defaults(command=_screen)
@@ -74,6 +82,14 @@ def _compose(options: argparse.Namespace) -> int:
     from genir.jobs.prompts.compose import compose
 
     return _say(compose(load(Compose, options.config, options.overrides)))
+
+
+def _write(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.prompts import Write
+    from genir.jobs.prompts.write import write
+
+    return write(load(Write, options.config, options.overrides))
 
 
 def _screen(options: argparse.Namespace) -> int:
