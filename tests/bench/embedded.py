@@ -2,19 +2,23 @@
 
     python tests/bench/embedded.py [--quick] [--model FOLDER] [--oracle FOLDER] [--pool FOLDER] [--photographs FOLDER]
 
-Captions are of subject x attribute combinations and scenes that the model was not trained on, one image each, the same
-noise in every row. Distances are to renders of other such scenes, in the scene features that genir ships (not
-Inception's: no number here is an FID or KID); the row "renders" is what real pictures of the captions' scenes reach.
-`--oracle` is the model trained with true quality words on everything, told "sharp". `--pool` holds the training
-pictures; without it a sample of them is rendered anew. `--photographs` adds unpacked Debian packages (tools/embedded)
-to the photographs of scikit-image.
+Captions are of subject x attribute combinations and scenes that the model was not trained on, with the same noise in
+every row. Distances are to renders of other such scenes, in the scene features that genir ships (not Inception's: no
+number here is an FID or KID); the row "renders" is what real pictures of the captions' scenes reach, and the rows below
+it are the same pictures made worse: what the distance makes of quality alone. "nearer by" is the difference to the
+distance of "renders" or of "plain", with its standard error: captions, noise and reference are the same, so it is far
+surer than the distances. `--oracle` is the model trained with true quality words on everything, told "sharp". `--pool`
+holds the training pictures; without it a sample of them is rendered anew. `--photographs` adds unpacked Debian packages
+(tools/embedded) to the photographs of scikit-image.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +35,13 @@ from genir.backbone.load import load
 from genir.metrics.features import network
 from genir.metrics.features.copies import closeness, copy_rate
 from genir.metrics.features.frechet import frechet_distance
-from genir.metrics.features.kernel import kernel_distance
+from genir.metrics.features.kernel import kernel_distance, kernel_gain
 from genir.metrics.features.precision_recall import precision_recall
+from genir.metrics.signal import signal
 from tools.embedded import pool
 from tools.embedded.captions import describe
-from tools.embedded.features import named_subjects
+from tools.embedded.degrade import degrade
+from tools.embedded.features import named_subjects, worsen
 from tools.embedded.measure import laplacian_variance, psnr_db
 from tools.embedded.photographs import crops_of
 from tools.embedded.render.scenes import SUBJECTS, render
@@ -47,8 +53,10 @@ GUIDANCE = 4.0
 BATCH = 8
 GOOD = "sharp, high quality, highly detailed"
 BAD = "blurry, low quality, jpeg artifacts, noisy"
-A_SUBJECT = {True: 5, False: 12}
-SCANNED = {True: 120, False: 400}
+PROCESSES = 2
+A_SUBJECT = {True: 8, False: 12}
+IMAGES_A_CAPTION = {True: 1, False: 2}
+SCANNED = {True: 200, False: 400}
 """Seeds of a subject that are looked through for held-out combinations; some subjects have none."""
 SAMPLED_SEEDS = {True: 60, False: 100}
 """Of each subject, rendered anew where the pool is not given: more than the 50 that `closeness` compares with."""
@@ -93,22 +101,42 @@ def to_NCHW(pixels_NHWC):
     return torch.from_numpy(pixels_NHWC).permute(0, 3, 1, 2).contiguous()
 
 
-def draw(backbone, captions, suffix, negative):
-    """One image a caption with noise seeds 0, 1, ...; and the processor seconds an image took."""
-    begin = time.process_time()
-    images = []
-    for k in range(0, len(captions), BATCH):
-        texts = [f"{caption}, {suffix}" if suffix else caption for caption in captions[k : k + BATCH]]
+def worsened(images_NCHW, how):
+    """Images after `how`, a function of pixels (H, W, 3) and a generator."""
+    rng = np.random.default_rng(8)
+    return to_NCHW(np.stack([how(pixels, rng) for pixels in images_NCHW.permute(0, 2, 3, 1).numpy()]))
+
+
+def drawn(model, texts, negative, first):
+    """One image a text with noise seeds first, first + 1, ...; and the processor seconds that they took."""
+    torch.set_num_threads(1)
+    backbone = load(model)
+    generated, spent = [], 0.0
+    for k in range(-BATCH, len(texts), BATCH):  # the batch before the first one is start-up
+        begin = time.process_time()
+        batch = texts[max(k, 0) : max(k, 0) + BATCH]
         pixels_NCHW, _ = backbone.generate(
-            backbone.encode_positive(texts),
-            backbone.encode_negative(negative, len(texts)),
+            backbone.encode_positive(batch),
+            backbone.encode_negative(negative, len(batch)),
             size_HW=(SIZE, SIZE),
-            seeds=range(k, k + len(texts)),
-            steps=STEPS,
+            seeds=range(first + max(k, 0), first + max(k, 0) + len(batch)),
+            steps=STEPS if k >= 0 else 1,
             guidance=Guidance(GUIDANCE),
         )
-        images.append(pixels_NCHW)
-    return torch.cat(images), (time.process_time() - begin) / len(captions)
+        if k >= 0:
+            generated.append(pixels_NCHW.numpy())
+            spent += time.process_time() - begin
+    return np.concatenate(generated), spent
+
+
+def draw(workers, model, captions, suffix, negative):
+    """`drawn` for captions and a suffix, shared among the processes; and the processor seconds an image took."""
+    texts = [f"{caption}, {suffix}" if suffix else caption for caption in captions]
+    share = BATCH * -(-len(texts) // (BATCH * PROCESSES))
+    starts = range(0, len(texts), share)
+    parts = [workers.submit(drawn, model, texts[k : k + share], negative, k) for k in starts]
+    images, seconds = zip(*(part.result() for part in parts), strict=True)
+    return torch.from_numpy(np.concatenate(images)), sum(seconds) / len(texts)
 
 
 def training_pictures(folder, quick):
@@ -136,29 +164,47 @@ class Table:
         self.training_NCHW = training_NCHW
         self.training_features = network.scene_features(training_NCHW, extractor)
         self.unseen = torch.cat([self._closeness(s.renders_NCHW, s.features_NF) for s in (scenes, reference)])
-        print(f"\n{'':>18}subjects  kernel distance  Frechet  precision  recall  Laplacian  copies")
+        self.features = {}
+        print(f"\n{'':>18}subjects  kernel distance         nearer by  Frechet  precision  recall", end="")
+        print("  Laplacian  blockiness  copies")
 
     def _closeness(self, images, features):
         return closeness(images, features, self.training_NCHW, self.training_features)
 
-    def row(self, name, images_NCHW):
-        """Measure and print one row; returns its figures."""
-        features = network.scene_features(images_NCHW, self.extractor)
+    def row(self, name, images_NCHW, beside=None):
+        """Measure and print one row, and how much nearer it is than the row `beside`; returns its figures."""
+        features = self.features[name] = network.scene_features(images_NCHW, self.extractor)
         real = self.reference.features_NF
-        kernel, near = kernel_distance(features, real), precision_recall(features, real)
+        captions = torch.arange(len(self.scenes.captions)).repeat(len(features) // len(self.scenes.captions))
+        kernel, near = kernel_distance(features, real, captions), precision_recall(features, real)
+        gain = kernel_gain(self.features[beside], features, real, captions) if beside else None
+        named = named_subjects(features) == self.scenes.truth_N[captions]
         row = {
-            "accuracy": float((named_subjects(features) == self.scenes.truth_N).float().mean()),
+            "accuracy": float(named.float().mean()),
             "kernel": kernel.value,
+            "gain": gain,
             "copies": copy_rate(self._closeness(images_NCHW, features), self.unseen).rate,
         }
-        detail = float(laplacian_variance(images_NCHW.float() / 127.5 - 1).median())
+        checks = signal(images_NCHW)
         print(
             f"{name:>18}{row['accuracy']:8.2f}  {kernel.value:7.4f} ± {kernel.standard_error:.4f}"
-            f"  {frechet_distance(features, real):7.3f}  {near.precision:9.2f}  {near.recall:6.2f}  {detail:9.0f}"
-            f"  {row['copies']:6.3f}",
+            f"  {f'{gain.value:7.4f} ± {gain.standard_error:.4f}' if gain else '':>16}"
+            f"  {frechet_distance(features, real):7.3f}  {near.precision:9.2f}  {near.recall:6.2f}"
+            f"  {checks['laplacian'].median():9.0f}  {checks['blockiness'].median():10.1f}  {row['copies']:6.3f}",
             flush=True,
         )
         return row
+
+
+def degraded_rows(table, images_NCHW):
+    """What the distance makes of quality alone: single faults, then the degradations of the training mix."""
+    table.row("renders", images_NCHW)
+    for fault in ("blur", "noise", "jpeg"):
+        worse = worsened(images_NCHW, lambda pixels, rng, fault=fault: worsen(pixels, fault, 0.6, rng))
+        table.row(f"renders, {fault}", worse, "renders")
+    for share in (0.5, 1.0):
+        mixed = worsened(images_NCHW, lambda p, rng, share=share: degrade(p, rng)[0] if rng.random() < share else p)
+        table.row(f"{share:.0%} degraded", mixed, "renders")
 
 
 def main():
@@ -173,24 +219,26 @@ def main():
     extractor = network.load()
     scenes, reference = unseen_scenes(extractor, args.quick)
     training = training_pictures(args.pool, args.quick)
+    captions = scenes.captions * IMAGES_A_CAPTION[args.quick]
     subjects = len(set(scenes.truth_N.tolist()))
     print(f"{len(scenes.captions)} captions and as many reference renders of {subjects} subjects; {network.NAME}")
+    print(f"{len(captions)} images a row, {PROCESSES} processes")
     print(f"copies: against {len(training)} training pictures{'' if args.pool else ', a sample rendered anew'}")
 
-    backbone = load(args.model)
-    draw(backbone, scenes.captions[:BATCH], "", "")  # start-up
     table = Table(extractor, scenes, reference, training)
-    table.row("renders", scenes.renders_NCHW)
-    images, seconds = draw(backbone, scenes.captions, "", "")
-    plain = table.row("plain", images)
-    table.row("words", draw(backbone, scenes.captions, GOOD, "")[0])
-    table.row("words and negative", draw(backbone, scenes.captions, GOOD, BAD)[0])
-    gap = None
-    if args.oracle:
-        oracle = table.row("oracle", draw(load(args.oracle), scenes.captions, "sharp", "")[0])
-        gap = round(plain["kernel"] / oracle["kernel"], 3)
-    print(f"oracle gap: {gap if gap is not None else 'not measured (--oracle FOLDER)'}")
+    degraded_rows(table, scenes.renders_NCHW)
+    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as workers:
+        images, seconds = draw(workers, args.model, captions, "", "")
+        plain = table.row("plain", images)
+        words = table.row("words", draw(workers, args.model, captions, GOOD, "")[0], "plain")
+        both = table.row("words and negative", draw(workers, args.model, captions, GOOD, BAD)[0], "plain")
+        oracle = None
+        if args.oracle:
+            oracle = table.row("oracle", draw(workers, args.oracle, captions, "sharp", "")[0], "plain")
+    gap = round(plain["kernel"] / oracle["kernel"], 3) if oracle else None
+    print(f"oracle gap: {gap or 'not measured (--oracle FOLDER)'}")
 
+    backbone = load(args.model)
     photographs = to_NCHW(crops_of(args.photographs, ("test",)))
     psnr, kept = autoencoder_figures(backbone, photographs)
     print(f"\nautoencoder, {len(photographs)} crops of unseen photographs: {psnr} dB, detail kept {kept}")
@@ -200,6 +248,9 @@ def main():
     figures = {
         "subject_accuracy": round(plain["accuracy"], 3),
         "kernel_distance": round(plain["kernel"], 4),
+        "words_nearer_by": rounded(words["gain"]),
+        "words_and_negative_nearer_by": rounded(both["gain"]),
+        "oracle_nearer_by": rounded(oracle["gain"]) if oracle else None,
         "oracle_gap": gap,
         "copy_rate": round(plain["copies"], 4),
         "autoencoder_psnr_db": psnr,
@@ -207,6 +258,11 @@ def main():
         "seconds_per_image": round(seconds, 3),
     }
     print(json.dumps(figures))
+
+
+def rounded(gain):
+    """[difference, standard error]"""
+    return [round(gain.value, 4), round(gain.standard_error, 4)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The gate before any training of the UNet: `python -m tools.embedded.gate_autoencoder AE PHOTOGRAPHS`.
+"""The gate before any training of the UNet: `python -m tools.embedded.gate_autoencoder VAE PHOTOGRAPHS`.
 
 PHOTOGRAPHS is the folder with the packages' files that splits.json names. The gate asks, after the
 autoencoder: held-out photographs at 28 dB or more with 40 % or more of their Laplacian variance, and a
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = PatchAutoencoder.from_pretrained(args.autoencoder / "vae").eval()
+    model = PatchAutoencoder.from_pretrained(args.autoencoder).eval()
     first = first_seed("calibration")
     clean = np.stack([render(s, first + k, 128).image_HWC for s in SUBJECTS for k in range(SEEDS)])
     figures = photograph_figures(model, crops_of(args.photographs, ("positives", "calibration", "test")))

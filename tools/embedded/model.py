@@ -24,6 +24,7 @@ SCHEDULE = {
     "beta_schedule": "squaredcos_cap_v2",
     "prediction_type": "v_prediction",
 }
+SAMPLING = {"timestep_spacing": "trailing", "clip_sample": False, "set_alpha_to_one": True, "steps_offset": 0}
 
 
 class TextAndUNet(nn.Module):
@@ -81,11 +82,18 @@ class TextAndUNet(nn.Module):
         added = {"text_embeds": pooled, "time_ids": sizes_N6}
         return self.unet(noisy, steps_N, embeds, added_cond_kwargs=added).sample.float()
 
+    def load_average(self, checkpoint: Path) -> None:
+        """Take the moving average of a checkpoint of train.py."""
+        state = torch.load(checkpoint, mmap=True)
+        with torch.no_grad():
+            for p, value in zip([p for p in self.parameters() if p.requires_grad], state["average"], strict=True):
+                p.copy_(value)
 
-def save_pipeline(model: TextAndUNet, tokenizer: CLIPTokenizer, autoencoder: Path, out: Path) -> None:
+
+def save_pipeline(model: TextAndUNet, tokenizer: CLIPTokenizer, vae_folder: Path, out: Path) -> None:
     """Write a folder that StableDiffusionXLPipeline loads (trust_remote_code for the autoencoder's class)."""
     out.mkdir(parents=True, exist_ok=True)
-    vae = patch_autoencoder.PatchAutoencoder.from_pretrained(autoencoder / "vae")
+    vae = patch_autoencoder.PatchAutoencoder.from_pretrained(vae_folder)
     vae.half().save_pretrained(out / "vae")
     shutil.copyfile(patch_autoencoder.__file__, out / "vae" / "patch_autoencoder.py")
     copy.deepcopy(model.unet).half().save_pretrained(out / "unet")
@@ -93,10 +101,7 @@ def save_pipeline(model: TextAndUNet, tokenizer: CLIPTokenizer, autoencoder: Pat
     model.text_encoder_2.save_pretrained(out / "text_encoder_2")
     tokenizer.save_pretrained(out / "tokenizer")
     tokenizer.save_pretrained(out / "tokenizer_2")
-    scheduler = DDIMScheduler(
-        **SCHEDULE, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True, steps_offset=0
-    )
-    scheduler.save_pretrained(out / "scheduler")
+    DDIMScheduler(**SCHEDULE, **SAMPLING).save_pretrained(out / "scheduler")
     index = {
         "_class_name": "StableDiffusionXLPipeline",
         "_diffusers_version": "0.42.1",

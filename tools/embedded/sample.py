@@ -49,14 +49,14 @@ SEEDS = 4
 
 
 def export(run: Path, autoencoder: Path) -> Path:
-    """Write RUN/pipeline from the moving average of RUN/last.pt; returns the folder."""
+    """Write RUN/pipeline from the moving average of RUN/last.pt and the finished decoder, where there is one; returns
+    the folder.
+    """
     tokenizer = CLIPTokenizer.from_pretrained(autoencoder / "tokenizer")
     model = TextAndUNet(tokenizer)
-    state = torch.load(run / "last.pt", mmap=True)
-    with torch.no_grad():
-        for p, value in zip([p for p in model.parameters() if p.requires_grad], state["average"], strict=True):
-            p.copy_(value)
-    save_pipeline(model, tokenizer, autoencoder, run / "pipeline")
+    model.load_average(run / "last.pt")
+    finished = autoencoder / "vae_finished"
+    save_pipeline(model, tokenizer, finished if finished.exists() else autoencoder / "vae", run / "pipeline")
     return run / "pipeline"
 
 

@@ -1,6 +1,6 @@
 """Train the text encoders and the UNet; the same command resumes from the last checkpoint.
 
-    torchrun --standalone --nproc_per_node 2 -m tools.embedded.train LATENTS AE OUT --shards 60 --steps 60000
+    torchrun --standalone --nproc_per_node 2 -m tools.embedded.train LATENTS AE OUT --shards 72 --steps 12000
 
 Processes are single-threaded and average gradients over gloo: two threads of one process collapse when a
 machine is shared, two processes do not. Every draw is a function of (seed, step, rank), so a stopped run

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genir.errors import GenirError
-from genir.metrics.features.kernel import kernel_distance
+from genir.metrics.features.kernel import kernel_distance, kernel_gain
 
 
 def reference(a: np.ndarray, b: np.ndarray) -> float:
@@ -66,3 +66,37 @@ def test_it_is_unbiased_and_its_error_is_the_spread_of_repetitions() -> None:
 def test_two_images_are_refused() -> None:
     with pytest.raises(GenirError, match="kernel distance: sets of 2 and 9 images, but at least 3 each"):
         kernel_distance(draws(0, 2), draws(1, 9))
+
+
+def test_images_of_a_group_are_no_pairs_and_are_left_out_together() -> None:
+    """Doubling every image as a group of two changes nothing but the names of the rows."""
+    a, b = draws(4, 11), draws(5, 9, 0.5)
+    groups = torch.arange(11)
+    twice = kernel_distance(torch.cat([a, a]), b, torch.cat([groups, groups]) + 70)
+    assert twice == pytest.approx(kernel_distance(a, b), rel=1e-9)
+
+
+def test_a_gain_is_the_difference_and_its_error_that_of_pairs() -> None:
+    noise, real = draws(6, 80), draws(7, 80)
+    before, after = noise + 0.5, noise + 0.3
+    gain = kernel_gain(before, after, real)
+    one, other = kernel_distance(before, real), kernel_distance(after, real)
+    assert gain.value == pytest.approx(one.value - other.value, rel=1e-9)
+    assert 0 < gain.standard_error < one.standard_error
+    assert kernel_gain(before, before, real) == (0, 0)
+
+
+def test_the_error_of_a_gain_is_the_spread_of_repetitions() -> None:
+    gains = []
+    for k in range(100):
+        noise = draws(3 * k, 40)
+        gains.append(kernel_gain(noise + 0.6, noise + 0.2 + 0.5 * draws(3 * k + 1, 40), draws(3 * k + 2, 50)))
+    spread = np.std([gain.value for gain in gains])
+    assert np.mean([gain.standard_error for gain in gains]) == pytest.approx(spread, rel=0.25)
+
+
+def test_rows_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(GenirError, match="kernel gain: 5 and 4 images"):
+        kernel_gain(draws(0, 5), draws(1, 4), draws(2, 9))
+    with pytest.raises(GenirError, match="2 groups of images, but at least 3"):
+        kernel_distance(draws(0, 5), draws(1, 9), torch.tensor([0, 0, 1, 1, 1]))
