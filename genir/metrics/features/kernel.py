@@ -67,14 +67,15 @@ def _estimate(a_NF: Tensor, b_MF: Tensor, groups_N: Tensor | None) -> _Estimate:
     a, b = comparable(a_NF, b_MF, 3, "kernel distance")
     n, m = len(a), len(b)
     rows_N, rows_M = (torch.arange(count, device=a.device) for count in (n, m))
-    _, groups_N, sizes_G = (rows_N if groups_N is None else groups_N).unique(return_inverse=True, return_counts=True)
+    named_N = rows_N if groups_N is None else groups_N
+    _, group_of_N, sizes_G = named_N.unique(return_inverse=True, return_counts=True)
     if len(sizes_G) < 3:
         raise GenirError(f"kernel distance: {len(sizes_G)} groups of images, but at least 3 are needed")
 
     def grouped(sums_N: Tensor) -> Tensor:
-        return sums_N.new_zeros(len(sizes_G)).index_add(0, groups_N, sums_N)
+        return sums_N.new_zeros(len(sizes_G)).index_add(0, group_of_N, sums_N)
 
-    a_G, b_M = grouped(_sums(a, a, groups_N)), _sums(b, b, rows_M)
+    a_G, b_M = grouped(_sums(a, a, group_of_N)), _sums(b, b, rows_M)
     ab_G, ab_M = grouped(_sums(a, b)), _sums(b, a)
     own_a, own_b, cross = a_G.sum(), b_M.sum(), ab_G.sum()
     pairs_a, pairs_b = n * n - sizes_G.square().sum(), m * (m - 1)
