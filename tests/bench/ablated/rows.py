@@ -65,6 +65,7 @@ def committed(pairs):
     """The rows of pairs that travel with genir, by name -> file; the last of them is the best."""
     rows = {name: ROWS[name] for name in ("plain", "words_negative", "oracle")}
     rows["plain"] = replace(rows["plain"], seeds=1)
-    learned = {name: Row(f"the {name} pair that ships", pair=str(path)) for name, path in pairs.items()}
-    *_, (name, path) = pairs.items()
-    return rows | learned | {"swapped": Row(f"{name}, positive and negative exchanged", pair=str(path), swapped=True)}
+    for name, path in pairs.items():
+        rows[name] = Row(f"the {name} pair that ships", pair=str(path))
+        rows["swapped"] = Row(f"{name}, positive and negative exchanged", pair=str(path), swapped=True)
+    return rows
