@@ -47,13 +47,17 @@ def load(kind: type[Model], path: str | Path | None, overrides: Sequence[str] = 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value outside its range.
     """
-    values = {} if path is None else _read(locate(path))
+    return resolve(kind, {} if path is None else read(locate(path)), str(path or "the defaults"), overrides)
+
+
+def resolve(kind: type[Model], values: dict[str, Any], source: str, overrides: Sequence[str]) -> Model:
+    """The configuration of values that came from `source`, with the overrides applied; raises ConfigError."""
     for override in overrides:
         _apply(values, override)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_mistakes(kind, error, str(path or "the defaults"), overrides)) from None
+        raise ConfigError(_mistakes(kind, error, source, overrides)) from None
 
 
 def digest(meaning: dict[str, Any]) -> str:
@@ -95,7 +99,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises ConfigError."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:

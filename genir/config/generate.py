@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from genir.config.base import Strict
+from genir.config.base import Strict, read
 from genir.config.shared import FilePath, Model, ModelOrId
+from genir.errors import ConfigError
 from genir.records import Check
+from genir.resources import locate
 
 Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
 """Rows, columns."""
@@ -197,11 +199,18 @@ class Guard(Strict):
     after: int = Field(default=200, ge=1, description="judge after this many images of a worker")
 
 
-def _as_gates(value: Any) -> Any:
-    if isinstance(value, str):
-        if value != "score_only":
-            raise ValueError("expected a mapping of gates, or score_only")
+def as_gates(value: Any) -> Any:
+    """`score_only`, or what a YAML file says under `gates` (as `genir calibrate` writes it), as a mapping."""
+    if value == "score_only":
         return {"score_only": True}
+    if isinstance(value, str):
+        try:
+            values = read(locate(value))
+        except ConfigError as error:
+            raise ValueError(f"expected a mapping of gates, score_only, or a file of them: {error}") from None
+        if not isinstance(values.get("gates"), dict):
+            raise ValueError("the file has no mapping `gates`")
+        return values["gates"]
     return value
 
 
@@ -244,8 +253,8 @@ class Generate(Strict):
     shard_size: int = Field(default=128, ge=1, le=100_000, description="tasks a shard")
     limit: int | None = Field(default=None, ge=1, description="only the first tasks, rounded up to a batch; may grow")
     target: Target = Target()
-    gates: Annotated[Gates, BeforeValidator(_as_gates)] = Field(
-        default=Gates(), description="or score_only: reject nothing"
+    gates: Annotated[Gates, BeforeValidator(as_gates)] = Field(
+        default=Gates(), description="or a file of them, or score_only: reject nothing"
     )
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()

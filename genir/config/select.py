@@ -1,0 +1,26 @@
+"""The configuration of `genir select`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from genir.config.base import Strict
+from genir.config.generate import Gates, as_gates
+
+
+class Select(Strict):
+    """All keys of `genir select`; `gates` begins as the run's own."""
+
+    name: str = Field(
+        default="default", pattern=r"^[A-Za-z0-9_-]+$", description="of the selection: selections/NAME.parquet"
+    )
+    gates: Annotated[Gates, BeforeValidator(as_gates)] = Field(description="thresholds, or a file of them")
+    duplicates: Literal["exact"] | None = Field(
+        default="exact", description="exact: equal pixels or equal noise; null: they stay"
+    )
+
+    def meaning(self) -> dict[str, Any]:
+        """What makes two selections of one run the same."""
+        return self.model_dump(mode="json", exclude={"name"})
