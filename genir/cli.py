@@ -41,7 +41,7 @@ examples:
   genir degrade configs/degrade_realesrgan.yaml "input={castles: outputs/castles, own: photos}"
   torchrun --standalone --nproc_per_node 2 -m genir degrade configs/degrade_realesrgan.yaml input=outputs/castles
 Degradations: bicubic light bsrgan realesrgan seesr dreamclear, or a .yaml file of blocks. Inputs: a genir run
-(its kept images; it may still grow), a folder of photographs, tars, or several.
+(its kept images; it may still grow), RUN#SELECTION, a folder of photographs, tars, or several.
 """
 
 _STATUS = """\
@@ -51,6 +51,16 @@ examples:
   genir status outputs/a --json                   for programs
 Exit codes: 0 the latest launch's limit and target are reached, 75 work remains, 2 all is done, but fewer
 images are kept than target.kept asks for (or no run there).
+"""
+
+_SELECT = """\
+examples:
+  genir select outputs/a name=strict gates.quality.piqe.max=40 gates.face.threshold=0.2
+  genir select outputs/a name=mine gates=outputs/calibration/gates.yaml     thresholds of genir calibrate
+  genir select outputs/a name=loose gates.signal=null duplicates=null
+  genir degrade configs/degrade_realesrgan.yaml input=outputs/a#strict      pairs of what was selected
+Thresholds begin as the run's own; every override changes one. Writes outputs/a/selections/NAME.parquet (key,
+verdict, reason); no image is touched. Of equal images, and of images from equal noise, the first stays.
 """
 
 _VERIFY = """\
@@ -71,6 +81,7 @@ _REGENERATE = """\
 examples:
   genir regenerate outputs/a --key 000000385      its whole frozen batch again; writes outputs/a/regenerated/
   genir regenerate outputs/a --key 000000385 device=cpu
+  genir regenerate outputs/a --selection loose    what it keeps although the run had rejected it
 On the run's hardware and libraries the pixels and bytes must be equal (exit code 2 if not); elsewhere
 the PSNR to the stored image is shown. Rejected images can be had back so, except those with a face.
 """
@@ -164,6 +175,9 @@ def _parser() -> argparse.ArgumentParser:
         const=10.0,
         help="look again every so often (10), until nothing is left to do",
     )
+    select = _command(commands, "select", _select, "other thresholds over the stored scores of a run", _SELECT)
+    select.add_argument("run", metavar="RUN", help="run directory")
+    select.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as gates.quality.piqe.max=40")
     verify = _command(commands, "verify", _verify, "prove that a run is whole: every hash, row and image", _VERIFY)
     verify.add_argument("run", metavar="RUN", help="run directory")
     verify.add_argument("--repair", action="store_true", help="make again what is bad; old files are kept as .bad")
@@ -172,7 +186,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "regenerate", _regenerate, "make one image of a run again, and compare it", _REGENERATE
     )
     regenerate.add_argument("run", metavar="RUN", help="run directory")
-    regenerate.add_argument("--key", required=True, help="of the image, nine digits")
+    which = regenerate.add_mutually_exclusive_group(required=True)
+    which.add_argument("--key", help="of the image, nine digits")
+    which.add_argument("--selection", metavar="NAME", help="all that it keeps although no pixels are stored")
     regenerate.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as device=cpu")
     report = _command(commands, "report", _report, "one HTML page about a run: counts, scores, pictures", _REPORT)
     report.add_argument("run", metavar="RUN", help="run directory")
@@ -324,9 +340,10 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _regenerate(options: argparse.Namespace) -> int:
-    from genir.jobs.generate.regenerate import regenerate
+    from genir.jobs.generate.regenerate import regenerate, regenerate_selection
 
-    for line in regenerate(options.run, options.key, options.overrides):
+    make = regenerate if options.selection is None else regenerate_selection
+    for line in make(options.run, options.selection or options.key, options.overrides):
         print(line, flush=True)  # noqa: T201
     return 0
 
@@ -335,6 +352,13 @@ def _report(options: argparse.Namespace) -> int:
     from genir.jobs.report import report
 
     print(report(options.run, options.out, options.images))  # noqa: T201
+    return 0
+
+
+def _select(options: argparse.Namespace) -> int:
+    from genir.jobs.select import select
+
+    print("\n".join(select(options.run, options.overrides)))  # noqa: T201
     return 0
 
 

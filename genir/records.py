@@ -140,6 +140,11 @@ def first_failing(checks: Iterable[Check], scores: Mapping[str, Score]) -> str:
     return next((check.reason for check in checks if check.fails(scores.get(check.column))), "")
 
 
+def is_private(reason: str) -> bool:
+    """Was a person seen in an image rejected for this reason? Then its pixels are never stored or shown."""
+    return reason.startswith("face")
+
+
 class Judged(Protocol):
     """One task's outcome: a `Sample`, or what another command makes of its tasks."""
 

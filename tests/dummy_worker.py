@@ -3,7 +3,7 @@
     python dummy_worker.py RUN_OR_URL '{"prompts": 24, "batch": 4, "shard_size": 8, ...}'
 
 Options (JSON): prompts, replicas, sizes, batch, shard_size, limit, target, seed, sleep (seconds a batch),
-reject ("some", "all", "none"), stats (write the worker's heartbeat),
+reject ("some", "all", "none"), stats (write the worker's heartbeat), column (its score is the key modulo 10),
 crash_at (end the process around the n-th change of the disk), crash_when ("before", "torn", "after", "power"),
 die_at (killed at this task, as for want of memory), clock (the time jumps by so many seconds either way), max_tries;
 in an object store: part, beat, silence, patience.
@@ -98,7 +98,7 @@ def work(place, options):
         options.get("batch", 4),
         options.get("shard_size", 8),
     )
-    reject = options.get("reject", "some")
+    reject, column = options.get("reject", "some"), options.get("column", "score")
     meaning = {"sizes": [list(size) for size in sizes], "seed": plan.seed, "batch": plan.batch, "tasks": plan.n_tasks}
     stop = ranks.StopSignal()
     part = options.get("part")
@@ -120,7 +120,8 @@ def work(place, options):
                     file.write(f"{tasks[0].key}\n")
             if options.get("die_at") in [task.key for task in tasks]:
                 os.kill(os.getpid(), signal.SIGKILL)
-            samples = [Sample(task, picture(task), scores={"score": task.seed / 7}) for task in tasks]
+            score = (lambda task: float(int(task.key) % 10)) if "column" in options else (lambda task: task.seed / 7)
+            samples = [Sample(task, picture(task), scores={column: score(task)}) for task in tasks]
             made.append(tasks[0].key)
             yield samples
 
@@ -131,7 +132,7 @@ def work(place, options):
     try:
         with mirror.joined(str(place), worker, stop) as mirrored:
             root = Path(place) if mirrored is None else mirrored.root
-            run = open_run(root, plan, {**BASE_COLUMNS, "score": "float"}, meaning, {}, {}, worker, mirrored)
+            run = open_run(root, plan, {**BASE_COLUMNS, column: "float"}, meaning, {}, {}, worker, mirrored)
             claims = Claims(run, options.get("limit"), options.get("target"), stop)
             rejects = root / "rejects" if options.get("keep_rejects") else None
             packing = Packing("png", 1, {"model": "dummy"}, rejects)

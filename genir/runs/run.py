@@ -187,7 +187,7 @@ def _compare(document: Path, meaning: dict[str, Any]) -> None:
     changed = list(dict.fromkeys(_readable(line) for line in differences(old, json.loads(json.dumps(meaning)))))
     advice = "choose another run directory (run=...), or undo the change to resume this one"
     if changed and all(line.startswith("gates.") for line in changed):
-        advice = f"every score is in {root}/image/*.parquet, select there without generating again; or run=..."
+        advice = f"every score is stored: genir select {root} gates.... applies other thresholds; or run=..."
     shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
     raise PlanError(f"{root}: is another run: {shown or 'made by another format of genir'}; {advice}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genir import images, storage
 from genir.errors import GenirError
+from genir.records import is_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ class Packing:
         if facts["verdict"] == "kept":
             assert sample.pixels_CHW is not None
             return facts, self.members(facts, sample.pixels_CHW)
-        if facts["verdict"] == "rejected" and not str(facts["reason"]).startswith("face"):
+        if facts["verdict"] == "rejected" and not is_private(str(facts["reason"])):
             self._store_reject(shard, sample)
         return facts, {}
 

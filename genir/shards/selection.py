@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FOLDER = "selections"
-NOT_YET = "not selected"
-"""Reason of what a selection does not cover, because it was not made when the selection was."""
+NOT_SELECTED = "not selected"
+"""Reason of what is not among the chosen keys, or was not made yet when they were chosen."""
 _METADATA = b"genir_selection"
 
 Choice = tuple[str, str, str]
@@ -51,7 +51,7 @@ class Selection:
 
     def reason(self, number: int) -> str:
         """Why task `number` is not taken; "": it is."""
-        return self.reasons[number] if number < len(self.reasons) else NOT_YET
+        return self.reasons[number] if number < len(self.reasons) else NOT_SELECTED
 
 
 def path_of(root: Path, name: str) -> Path:

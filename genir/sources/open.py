@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from genir.errors import ConfigError
 from genir.plan import Cut
-from genir.shards import table
+from genir.shards import selection, table
 from genir.sources.folder import FolderSource
 from genir.sources.original import Original
 from genir.sources.run import RunSource
@@ -41,7 +41,8 @@ def open_source(place: str | Mapping[str, str], selected: str | None = None, col
     """The pictures at a place.
 
     Args:
-        place: a run directory, a folder of photographs, a tar, a folder of tars, or several of them: prefix -> place.
+        place: a run directory, `RUN#SELECTION`, a folder of photographs, a tar, a folder of tars, or several of them:
+            prefix -> place.
         selected: file with the keys to take of a run: .txt (one a line) or .parquet (`key`, and `verdict` if it is
             there must be "kept").
         column: of a folder's metadata table, that holds the captions.
@@ -54,6 +55,11 @@ def open_source(place: str | Mapping[str, str], selected: str | None = None, col
             raise ConfigError("keys: belong to one run; give one input, or make a run of each first")
         return Joined({prefix: open_source(path, None, column) for prefix, path in place.items()})
     path = Path(place).expanduser()
+    if "#" in place and not path.exists():
+        if selected:
+            raise ConfigError(f"keys {selected}: {place} names a selection already; leave one of them out")
+        run, _, name = place.rpartition("#")
+        return _selected(Path(run).expanduser(), name)
     if (path / "plan.json").exists():
         return RunSource(path, None if selected is None else _keys(Path(selected).expanduser()))
     if selected:
@@ -65,6 +71,12 @@ def open_source(place: str | Mapping[str, str], selected: str | None = None, col
     if not path.is_dir():
         raise ConfigError(f"input {place}: no such run, folder or tar")
     return FolderSource(path, column)
+
+
+def _selected(root: Path, name: str) -> Source:
+    if not root.is_dir():
+        raise ConfigError(f"input {root}#{name}: no such run")
+    return RunSource(root, selection=selection.read(root, name))
 
 
 class Joined:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+NO_PIXELS = "no pixels"
+"""Reason of an image that a selection keeps although its run did not: `genir regenerate` makes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Original:

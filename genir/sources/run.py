@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection
 from functools import lru_cache, partial
@@ -13,7 +14,8 @@ from genir import images
 from genir.errors import ImageError, PlanError
 from genir.shards import reader
 from genir.shards.files import Row, ShardFiles, read_marker
-from genir.sources.original import Original
+from genir.shards.selection import NOT_SELECTED, Selection
+from genir.sources.original import NO_PIXELS, Original
 from genir.sources.tars import Member, samples
 
 _KEPT = 32  # tables of so many shards are kept in memory
@@ -25,17 +27,18 @@ class RunSource:
     shard_size: int | None
     batch: int | None
 
-    def __init__(self, root: Path, selected: Collection[str] | None = None) -> None:
+    def __init__(self, root: Path, selected: Collection[str] | None = None, selection: Selection | None = None) -> None:
         """Look at the plan and the markers.
 
         Args:
             root: the run directory.
-            selected: keys to take; None takes all that were kept.
+            selected: keys to take of those that were kept; None takes all.
+            selection: verdicts that replace the run's own.
 
         Raises:
-            PlanError: not a run, or nothing of it is finished.
+            PlanError: not a run, or nothing of it is finished; a selection of another run.
         """
-        self._root, self._selected = root, selected
+        self._root, self._selected, self._selection = root, selected, selection
         try:
             plan = json.loads((root / "plan.json").read_bytes())
             self.n_tasks, self._shards = int(plan["tasks"]), int(plan["shards"])
@@ -46,15 +49,20 @@ class RunSource:
             raise PlanError(f"{root}/plan.json: not the plan of a genir run ({error!r})") from None
         if plan.get("stage", "image") != "image":
             raise PlanError(f"{root}: holds pairs, not images; give the input of that run")
+        if selection is not None and selection.run != self._digest:
+            raise PlanError(f"{root}: the selection {selection.name!r} belongs to another run")
         self._rows = lru_cache(_KEPT)(self._read_rows)
         self.available = self._finished()
+        if selection is not None:
+            self.available = min(self.available, selection.covered)
         if not self.available:
             raise PlanError(f"{root}: its first shard is not finished; run `genir generate` on it first")
 
     @property
     def identity(self) -> dict[str, object]:
         """What makes two sources the same; a run may move and grow."""
-        return {"run": self._digest}
+        selection = {} if self._selection is None else {"selection": self._selection.sha256}
+        return {"run": self._digest, **selection}
 
     def originals(self, start: int, stop: int) -> list[Original]:
         """Images `start` to `stop` - 1; one that is not there yet has this as its reason."""
@@ -65,12 +73,26 @@ class RunSource:
         row = self._rows(shard).get(key)
         if row is None:
             return Original(key, key, "", "not made yet", _nothing)
-        return Original(key, key, row["prompt"], self._reason(row), partial(_read, self._files(shard), row))
+        reason = self._reason(number, row)
+        if not reason and row["verdict"] != "kept":
+            path = self._beside(shard, key)
+            if path is not None:
+                return Original(key, key, row["prompt"], "", partial(_read_beside, path, row))
+            reason = NO_PIXELS
+        return Original(key, key, row["prompt"], reason, partial(_read, self._files(shard), row))
 
-    def _reason(self, row: Row) -> str:
+    def _reason(self, number: int, row: Row) -> str:
+        if self._selection is not None:
+            return self._selection.reason(number)
         if row["verdict"] != "kept":
             return row["reason"] or row["verdict"]
-        return "" if self._selected is None or row["key"] in self._selected else "not selected"
+        return "" if self._selected is None or row["key"] in self._selected else NOT_SELECTED
+
+    def _beside(self, shard: int, key: str) -> Path | None:
+        """The pixels of a rejected image, where they were kept or made again."""
+        folders = (self._root / "regenerated", self._root / "rejects" / self._files(shard).name)
+        files = (folder / f"{key}.{ending}" for folder in folders for ending in ("png", "webp"))
+        return next((file for file in files if file.exists()), None)
 
     def _files(self, shard: int) -> ShardFiles:
         return ShardFiles.of(self._root / "image", shard, self._shards)
@@ -79,11 +101,14 @@ class RunSource:
         return {row["key"]: row for row in reader.rows(self._files(shard))}
 
     def _finished(self) -> int:
-        """All keys below are there: the first finished shards, up to the target of the run's latest launch."""
-        try:
-            target = json.loads((self._root / "goal.json").read_bytes())["kept"]
-        except (FileNotFoundError, KeyError):
-            target = None
+        """All keys below are there: the first finished shards, up to the target of the run's latest launch.
+
+        A selection says itself what is taken: it is not bound to the target.
+        """
+        target = None
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            if self._selection is None:
+                target = json.loads((self._root / "goal.json").read_bytes())["kept"]
         covered = kept = 0
         for shard in range(self._shards):
             marker = read_marker(self._files(shard))
@@ -104,3 +129,10 @@ def _read(files: ShardFiles, row: Row) -> tuple[np.ndarray, bool]:
     if not isinstance(picture, Member):
         raise ImageError(f"{files.tar}: no picture {row['key']}, though its table says kept")
     return images.decode(picture.read()), bool(row.get("synthetic", True))
+
+
+def _read_beside(path: Path, row: Row) -> tuple[np.ndarray, bool]:
+    pixels_CHW = images.decode(path.read_bytes())
+    if images.pixels_sha256(pixels_CHW) != row["pixels_sha256"]:
+        raise ImageError(f"{path}: other pixels than were judged (made again on other hardware or libraries?)")
+    return pixels_CHW, bool(row.get("synthetic", True))

@@ -11,14 +11,18 @@ import numpy as np
 from genir import images, storage
 from genir.errors import PlanError, ShardError
 from genir.jobs.generate.again import Again
+from genir.records import is_private
 from genir.runs.summary import local_root
 from genir.shards import reader
 from genir.shards.files import read_marker
 from genir.shards.verify import trusted_rows
+from genir.sources import open_source
+from genir.sources.original import NO_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from genir.runs.saver import Packing
     from genir.shards.files import Row, ShardFiles
 
 
@@ -60,6 +64,42 @@ def regenerate(run: str, key: str, overrides: Sequence[str]) -> Iterator[str]:
         raise ShardError(f"{run}: {key}: other pixels although hardware and libraries are the run's")
 
 
+def regenerate_selection(run: str, name: str, overrides: Sequence[str]) -> Iterator[str]:
+    """Make what a selection keeps although no pixels of it are stored; lines for the user, one a batch.
+
+    Only pictures with the recorded pixels are written: what is used must be what was judged.
+
+    Raises:
+        PlanError: no such run or selection.
+        ShardError: equal hardware and libraries gave other pixels.
+        GenirError: the run's model or prompts are not where its configuration says.
+    """
+    again = Again(local_root(run), overrides)
+    source, packing = open_source(f"{again.root}#{name}"), again.launch.packing()
+    size, written, others = again.plan.shard_size, 0, 0
+    for shard in range(-(-source.available // size)):
+        originals = source.originals(shard * size, min((shard + 1) * size, source.available))
+        missing = {one.key for one in originals if one.reason == NO_PIXELS}
+        recorded = {row["key"]: row["pixels_sha256"] for row in reader.rows(again.run.shard(shard))} if missing else {}
+        for tasks in again.plan.batches(shard) if missing else []:
+            wanted = missing & {task.key for task in tasks}
+            for sample in again.make(tasks) if wanted else []:
+                if sample.key not in wanted or sample.pixels_CHW is None:
+                    continue
+                if images.pixels_sha256(sample.pixels_CHW) != recorded[sample.key]:
+                    others += 1
+                    continue
+                yield f"picture    {_write(again.root, packing, sample.key, sample.pixels_CHW)}"
+                written += 1
+    yield f"made       {written} pictures with the recorded pixels"
+    if others:
+        changes = "; ".join(again.changes()) or "none"
+        raise ShardError(
+            f"{run}: {others} pictures came out with other pixels than were judged and were not written; "
+            f"differences of hardware and libraries: {changes}"
+        )
+
+
 def _shard(again: Again, key: str) -> int:
     if not (key.isascii() and key.isdigit()) or int(key) >= again.plan.n_tasks:
         last = f"{again.plan.n_tasks - 1:09d}"
@@ -88,14 +128,19 @@ def _pictures(again: Again, row: Row, pixels_CHW: np.ndarray, stored: dict[str, 
     name = f"{row['key']}.{packing.image_format}"
     if name in stored:
         yield f"picture    {_difference(images.decode(stored[name]), pixels_CHW)}"
-    if row["reason"] == "face":
+    if is_private(row["reason"]):
         yield "picture    not written: the face gate rejected it"
         return
-    folder = again.root / "regenerated"
+    yield f"picture    {_write(again.root, packing, row['key'], pixels_CHW)}"
+
+
+def _write(root: Path, packing: Packing, key: str, pixels_CHW: np.ndarray) -> Path:
+    folder = root / "regenerated"
+    path = folder / f"{key}.{packing.image_format}"
     with storage.explained(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
-        storage.write(folder / name, images.encode(pixels_CHW, packing.image_format, packing.level))
-    yield f"picture    {folder / name}"
+        storage.write(path, images.encode(pixels_CHW, packing.image_format, packing.level))
+    return path
 
 
 def _difference(old_CHW: np.ndarray, new_CHW: np.ndarray) -> str:
