@@ -53,7 +53,7 @@ class Degrade(Strict):
     )
     seed: int = Field(default=0, ge=0, description="the run's seed")
     input: FilePath | Annotated[dict[str, FilePath], Field(min_length=1)] = Field(
-        description="a genir run, RUN#SELECTION, a folder of photographs, a tar, a folder of tars; or several: prefix -> place"
+        description="a genir run, RUN#SELECTION, a folder of photographs, a tar, a folder of tars; or prefix -> place"
     )
     keys: FilePath | None = Field(default=None, description="file with the keys to take of a run: .txt or .parquet")
     column: str = Field(default="text", min_length=1, description="of a folder's metadata table: the captions")

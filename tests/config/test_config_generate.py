@@ -185,7 +185,7 @@ MISTAKES = [
     (["size=[64.5, 64]"], "size.0.0 = 64.5: input should be a valid integer"),
     (["size=[]"], "size = []: tuple should have at least 1 item"),
     (["prompts=[]"], "prompts = []: tuple should have at least 1 item"),
-    (["gates=all"], 'gates = "all": expected a mapping of gates, or score_only'),
+    (["gates=all"], 'gates = "all": expected a mapping of gates, score_only, or a file'),
     (["gates=null"], "gates = null: expected a mapping of keys to values"),
     (["gates=score_only", "gates.face.threshold=0.5"], 'gates is "score_only", it has no keys; set gates=... whole'),
     (["gates.face=true"], "gates.face = true: expected a mapping of keys to values"),
