@@ -82,3 +82,19 @@ def test_every_missing_file_is_made_once_and_what_another_process_makes_is_waite
     ablation.work(jobs, tmp_path)
     assert sorted(made) == ["drawn", "drawn too", "learned"]
     assert made[0] == "learned"
+
+
+def test_pictures_are_measured_and_limits_reject_a_twentieth():
+    from ablated.scenes import SCORES, Scenes, measure
+
+    from genir.metrics.features import network
+
+    images_NCHW = torch.randint(0, 256, (6, 3, 128, 128), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    images_NCHW[:3] = images_NCHW[:3] // 8 + 100
+    features_NF, scores_NS = measure(images_NCHW, network.load())
+    assert features_NF.shape == (6, network.FEATURES)
+    assert scores_NS.shape == (6, len(SCORES))
+    assert (scores_NS[:3, 2] > scores_NS[3:, 2]).all()  # less of a Laplacian
+    spread_NS = torch.rand(3000, len(SCORES), generator=torch.Generator().manual_seed(1))
+    scenes = Scenes([], torch.empty(0), torch.empty(0), torch.empty(0), spread_NS)
+    assert float((spread_NS > scenes.limits_S).any(1).float().mean()) == pytest.approx(0.05, abs=0.005)

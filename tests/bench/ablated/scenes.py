@@ -11,6 +11,7 @@ import torch
 
 from genir import storage
 from genir.metrics.features import network
+from genir.metrics.gray import gray
 from genir.metrics.niqe import load_model, niqe
 from genir.metrics.piqe import piqe
 from genir.metrics.signal import laplacian_variance
@@ -78,7 +79,7 @@ def measure(images_NCHW, extractor):
     """(scene features (N, F), SCORES (N, 3)) of uint8 images."""
     model = load_model("niqe_32")
     scores = [
-        torch.stack([niqe(part, model), piqe(part), -laplacian_variance(part)], dim=1).float()
+        torch.stack([niqe(part, model), piqe(part), -laplacian_variance(gray(part, SCORES[-1]))], dim=1).float()
         for part in images_NCHW.split(MEASURE_AT_ONCE)
     ]
     return network.scene_features(images_NCHW, extractor), torch.cat(scores)
