@@ -133,8 +133,8 @@ class _Writer:
 
 
 def _stem(word: str) -> str:
-    """Close enough to tell `rust-streaked` and `rust streaks`."""
-    for ending in ("ed", "ing", "s", "y"):
+    """Close enough to tell `rust-streaked` and `rust streaks`, `grazing` and `grazes`."""
+    for ending in ("ed", "ing", "es", "s", "y", "e"):
         if word.endswith(ending) and len(word) > len(ending) + 3:
             return word[: -len(ending)]
     return word

@@ -6,7 +6,7 @@ import re
 
 # Quick looks that spare most prompts the rules below.
 MAY_BE_CONTACT = re.compile(r"\d|@|\(at\)|\[at\]|www|http|\.\w{2,}", re.IGNORECASE)
-MAY_BE_STYLE = re.compile(r"\bby\b|style|manner|spirit|vein|inspired|reminiscent|esque|after", re.IGNORECASE)
+MAY_BE_STYLE = re.compile(r"\bby\b|-like|style|manner|spirit|vein|inspired|reminiscent|esque|after", re.IGNORECASE)
 MAY_BE_NAME = re.compile(r"[A-Z][a-zà-ÿ.]+ [A-Z]|[A-Z][a-z]+['’]s\b|named|called", re.DOTALL)
 
 _STREET = (
@@ -25,6 +25,9 @@ RULES: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
     "long number": re.compile(r"\d(?:[ -]?\d){8,}"),
+    "personal number": re.compile(
+        r"\b(?:id|licence|license|account|member|badge|policy)(?: no\.?| number)? ?[A-Z]?\d{5,}", re.IGNORECASE
+    ),
     "street address": re.compile(
         rf"\b\d+[a-z]? (?:[\w.'’-]+ ){{1,3}}?(?:{_STREET})\b|\b\d+,? (?:rue|via|calle|avenida|rua|plaza|piazza) \w+"
         r"|\b(?:rue|via|calle|avenida|rua|piazza) (?:\w+ ){1,3}\d+"
@@ -52,6 +55,8 @@ STYLES: tuple[re.Pattern[str], ...] = (
     re.compile(rf"(?i:{_WORK}) by (?:the )?{_NAME}|\b[Bb]y {_NAME} {_NAME}|(?:^|, )after {_NAME}(?:,|$)"),
     re.compile(r"\b(?!pictur|grot|arab|burl|roman|statu|humor|mor)\w{4,}-?esque\b"),
 )
+
+LIKE = re.compile(r"\b(\w+)-(?:like|style|inspired|esque|ish)\b")
 
 TITLES = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Dame|Lady|Lord|President|Prime Minister|Chancellor|Senator|Governor|Prince"

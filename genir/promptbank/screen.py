@@ -7,6 +7,7 @@ What it finds on labelled lines is in docs/methods.md; it does not promise that 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ LISTS = {  # file -> reason, in the order in which reasons are given
 REASONS = tuple(dict.fromkeys(LISTS.values()))
 _WORD = re.compile(r"[^\W_]+(?:[.'’&-][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['’]s?$")
+_STOP = re.compile(r"[,;:!?]")
+_likenesses = """
+    silhouette silhouettes shadow shadows outline profile portrait reflection figure back body
+"""
+_LIKENESSES = frozenset(_likenesses.split())
 _PLURALS = {"child": "children", "foot": "feet", "thief": "thieves", "tooth": "teeth"}
 
 
@@ -66,16 +72,25 @@ class Screen:
                     self._by_first.setdefault(form[0], []).append(_Entry(form, exact, kind))
         for entries in self._by_first.values():
             entries.sort(key=lambda entry: (entry.kind != "allowed", -len(entry.words)))
+        nouns = list(_lines((folder / "living.txt").read_text(encoding="utf-8")))
+        self._living = {*nouns, *map(_plural, nouns)}
+        self._artists = {
+            entry.words[0]
+            for entries in self._by_first.values()
+            for entry in entries
+            if entry.kind == "artists" and len(entry.words) == 1
+        }
         names = " ".join(_lines((folder / "firstnames.txt").read_text(encoding="utf-8")))
         self._given_names = frozenset(names.split())
         self._recogniser = recogniser
 
     def findings(self, text: str) -> list[Finding]:
         """All reasons to remove the prompt, one a kind of reason; empty: keep it."""
-        raw = _WORD.findall(text)
+        matches = list(_WORD.finditer(text))
+        raw = [match.group() for match in matches]
         words = [_plain(word) for word in raw]
-        excused, hits = self._matches(text, raw, words)
-        found = list(self._words(raw, words, excused, hits))
+        excused, hits = self._matches(text, matches, raw, words)
+        found = list(self._words(text, matches, words, excused, hits))
         found += self._forms(text, " ".join("_" if index in excused else word for index, word in enumerate(raw)))
         if self._recogniser is not None:
             found += self._recogniser(text)
@@ -84,14 +99,19 @@ class Screen:
             first.setdefault(finding.reason, finding)
         return sorted(first.values(), key=lambda finding: REASONS.index(finding.reason))
 
-    def _matches(self, text: str, raw: list[str], words: list[str]) -> tuple[set[int], list[tuple[int, _Entry]]]:
-        """Positions inside of allowed phrases, and the places of all other entries."""
+    def _matches(
+        self, text: str, matches: list[re.Match[str]], raw: list[str], words: list[str]
+    ) -> tuple[set[int], list[tuple[int, _Entry]]]:
+        """Positions inside of allowed phrases, and the places of all other entries; no phrase goes over a comma."""
         excused: set[int] = set()
         hits: list[tuple[int, _Entry]] = []
         for index, word in enumerate(words):
             for entry in self._by_first.get(word, ()):
                 end = index + len(entry.words)
-                if len(entry.words) > 1 and tuple(words[index:end]) != entry.words:
+                if len(entry.words) > 1 and (
+                    tuple(words[index:end]) != entry.words
+                    or _STOP.search(text, matches[index].end(), matches[end - 1].start())
+                ):
                     continue
                 if entry.kind == "allowed":
                     excused.update(range(index, end))
@@ -100,13 +120,36 @@ class Screen:
         return excused, hits
 
     def _words(
-        self, raw: list[str], words: list[str], excused: set[int], hits: list[tuple[int, _Entry]]
+        self,
+        text: str,
+        matches: list[re.Match[str]],
+        words: list[str],
+        excused: set[int],
+        hits: list[tuple[int, _Entry]],
     ) -> Iterator[Finding]:
         for index, entry in hits:
-            span = range(index, index + len(entry.words))
-            if excused.issuperset(span) or _harmless(raw, words, span, entry.kind):
+            end = index + len(entry.words)
+            if excused.issuperset(range(index, end)):
                 continue
-            yield Finding(LISTS[entry.kind], " ".join(raw[index : span.stop]))
+            is_last = end == len(matches) or text[matches[end - 1].end() : matches[end].start()] != " "
+            found = text[matches[index].start() : matches[end - 1].end()]
+            if not self._harmless(found, words[index], "" if is_last else matches[end].group(), entry.kind):
+                yield Finding(LISTS[entry.kind], found)
+
+    def _harmless(self, found: str, first: str, after: str, kind: str) -> bool:
+        """A fisherman's cottage shows no fisherman (but his shadow does), a soldier beetle is no soldier, the foot of a
+        glacier no foot, Cook Strait no cook.
+        """
+        if not after:
+            return False
+        follower = _plain(after)
+        if kind == "people" and _POSSESSIVE.search(found):
+            return follower not in _LIKENESSES
+        if kind in ("people", "names", "bodies") and follower in self._living:
+            return kind != "names" or bool(_POSSESSIVE.search(found))
+        if kind == "bodies":
+            return follower == "of" and first != "human"
+        return kind in ("people", "names", "artists") and found[0].isupper() and after in contact.PLACES
 
     def _forms(self, text: str, allowed_blank: str) -> Iterator[Finding]:
         if contact.MAY_BE_CONTACT.search(text):
@@ -117,23 +160,19 @@ class Screen:
             for pattern in contact.STYLES:
                 if match := pattern.search(text):
                     yield Finding("artist", match.group().strip(" ,"))
+            for match in contact.LIKE.finditer(text):
+                if _plain(match[1]) in self._artists:
+                    yield Finding("artist", match.group())
         if contact.MAY_BE_NAME.search(allowed_blank) and (
             name := contact.person_named(allowed_blank, self._given_names)
         ):
             yield Finding("name", name)
 
 
-def _harmless(raw: list[str], words: list[str], span: range, kind: str) -> bool:
-    """A fisherman's cottage shows no fisherman, the foot of a glacier is no foot, Cook Strait no cook."""
-    after = raw[span.stop] if span.stop < len(raw) else ""
-    if kind == "people" and after and _POSSESSIVE.search(raw[span.stop - 1]):
-        return True
-    if kind == "bodies":
-        return after == "of" and words[span.start] != "human"
-    return kind in ("people", "names", "artists") and raw[span.start][0].isupper() and after in contact.PLACES
-
-
 def _plain(word: str) -> str:
+    """In small letters, without accents and possessives."""
+    if not word.isascii():
+        word = "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
     return _POSSESSIVE.sub("", word.lower())
 
 

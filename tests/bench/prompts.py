@@ -76,7 +76,7 @@ def main():
     ):
         recall, low, precision, wrong, missed = labelled.judged(screen, lines)
         print(
-            f"screen{name or ', all lines'}: {len(lines)} lines, recall {recall:.4f} (at least {low:.4f} with 95 % "
+            f"screen{name or ', both lists'}: {len(lines)} lines, recall {recall:.4f} (at least {low:.4f} with 95 % "
             f"confidence, {len(missed)} missed), precision {precision:.4f} ({len(wrong)} wrongly removed)"
         )
         figures[f"screen_recall{name}"] = round(recall, 4)

@@ -1,4 +1,4 @@
-"""The screen: what it finds on labelled lines that were written before its rules, and the reasons it gives."""
+"""The screen: what it finds on labelled lines, and the reasons it gives."""
 
 import pytest
 from promptbank import labelled
@@ -13,23 +13,28 @@ def screen():
 
 def test_the_labelled_lines_are_many_and_half_of_them_hard():
     lines = labelled.lines()
-    assert len({line.text.lower() for line in lines}) == len(lines) >= 1000
+    assert len({line.text.lower() for line in lines}) == len(lines) >= 2000
     assert {line.label for line in lines} == {*REASONS, "keep"}
     assert sum(line.difficulty == "hard" for line in lines) >= len(lines) / 2
-    assert 0.45 < sum(line.held_out for line in lines) / len(lines) < 0.55
+    second = [line for line in lines if line.is_second]
+    assert len(second) >= 1000
+    assert 0.45 < sum(line.held_out for line in second) / len(second) < 0.55
 
 
-def test_recall_and_precision_on_all_labelled_lines(screen):
-    recall, low, precision, _, _ = labelled.judged(screen, labelled.lines())
-    assert recall >= 0.99
-    assert low >= 0.975
-    assert precision >= 0.95
-
-
-def test_the_half_that_no_rule_was_made_for_is_not_far_behind(screen):
-    recall, _, precision, _, _ = labelled.judged(screen, [line for line in labelled.lines() if line.held_out])
-    assert recall >= 0.975
-    assert precision >= 0.94
+@pytest.mark.parametrize(
+    ("chosen", "least_recall", "least_bound", "least_precision"),
+    [
+        (lambda line: not line.is_second, 0.99, 0.985, 0.98),
+        (lambda line: True, 0.985, 0.975, 0.97),
+        (lambda line: line.held_out, 0.95, 0.925, 0.93),
+    ],
+    ids=["first list", "both lists", "held out"],
+)
+def test_recall_and_precision(screen, chosen, least_recall, least_bound, least_precision):
+    recall, low, precision, _, _ = labelled.judged(screen, [line for line in labelled.lines() if chosen(line)])
+    assert recall >= least_recall
+    assert low >= least_bound
+    assert precision >= least_precision
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,11 @@ def test_the_half_that_no_rule_was_made_for_is_not_far_behind(screen):
         ("naked torso, studio", "nsfw", "naked"),
         ("a lake in the style of Nonesuch", "artist", "in the style of Nonesuch"),
         ("by Ada Nonesuch, forest", "artist", "by Ada Nonesuch"),
+        ("monet-like lilies", "artist", "monet-like"),
+        ("dunes, Sebastião Salgado", "artist", "Sebastião Salgado"),
+        ("a woman's silhouette", "people", "woman's"),
+        ("a soldier, beetles", "people", "soldier"),
+        ("member no. A9912345", "contact", "personal number: member no. A9912345"),
     ],
 )
 def test_a_removal_has_its_reason(screen, text, reason, what):
@@ -65,7 +75,9 @@ def test_a_removal_has_its_reason(screen, text, reason, what):
         "cliff face with gulls",
         "Amazon River from above",
         "the Cook Strait in a gale",
-        "Jeeps of moss",  # the capital is the sentence's
+        "Shells of snails",  # the capital is the sentence's
+        "patches of snow, white sky",  # no Snow White over a comma
+        "a soldier beetle, Steller's jay",
         "in the style of an English garden",
         "a house by the sea, by moonlight",
         "24 pillars, 1/250 s, f/8, 16:9",
