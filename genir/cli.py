@@ -50,7 +50,7 @@ examples:
   genir status outputs/a --watch 60               again every minute, until nothing is left to do
   genir status outputs/a --json                   for programs
 Exit codes: 0 the latest launch's limit and target are reached, 75 work remains, 2 all is done, but fewer
-images are kept than target.kept asks for (or no run there).
+images are kept than target.kept asks for, or the rest is quarantined (or no run there).
 """
 
 _SELECT = """\

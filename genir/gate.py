@@ -17,6 +17,7 @@ import torch
 
 from genir.detectors import faces
 from genir.errors import GenirError, ImageError, ModelError
+from genir.halves import patiently
 from genir.metrics.niqe import load_model, niqe, weights_sha256
 from genir.metrics.piqe import piqe
 from genir.metrics.signal import CHECKS, signal
@@ -123,9 +124,15 @@ def _passes(sample: Pictured, checks: Sequence[Check]) -> bool:
 
 
 def _score(gate: Gate, samples: Sequence[Pictured], images_NCHW: Tensor) -> None:
-    """Score a batch; where a gate fails, image by image, so that one image cannot stop the run."""
+    """Score a batch; where a gate fails, image by image, so that one image cannot stop the run. `batch_executed` says
+    so, because the last digits of a score may depend on the batch.
+    """
+
+    def score() -> list[Scores]:
+        return gate.score(images_NCHW, [sample.prompt for sample in samples])
+
     try:
-        rows = gate.score(images_NCHW, [sample.prompt for sample in samples])
+        rows = score() if len(samples) > 1 else patiently(score)
         for sample, scores in zip(samples, rows, strict=True):
             # a number that could not be computed is not measured: JSON has no NaN, and no threshold a use for it
             sample.scores |= {name: value if _is_finite(value) else None for name, value in scores.items()}
@@ -144,6 +151,7 @@ def _score(gate: Gate, samples: Sequence[Pictured], images_NCHW: Tensor) -> None
         samples[0].error = message
     else:
         for sample, image_CHW in zip(samples, images_NCHW, strict=True):
+            sample.batch_executed = 1
             _score(gate, [sample], image_CHW[None])
 
 

@@ -125,8 +125,7 @@ class Plan(Cut[Task]):
 
     def _task(self, index: int, prompt: Prompt) -> Task:
         key = f"{index:09d}"
-        choice = seeds.derive(self.seed, key, "size") % len(self.sizes_HW) if len(self.sizes_HW) > 1 else 0
-        height, width = self.sizes_HW[choice]
+        height, width = self.sizes_HW[seeds.choice(self.seed, key, "size", len(self.sizes_HW))]
         return Task(key, prompt, seeds.derive(self.seed, key, "noise"), height, width)
 
 

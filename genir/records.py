@@ -167,6 +167,8 @@ class Pictured(Judged, Protocol):
     pixels_CHW: np.ndarray | None
     """uint8 RGB; None: there are none."""
     nonfinite: bool
+    batch_executed: int | None
+    """Set by the gates where they could score a batch only one by one."""
     error: str
     scores: dict[str, Score]
 
@@ -182,7 +184,9 @@ class Sample:
     """The decoder returned NaN or infinity somewhere in this image (those pixels are black)."""
     truncated: bool = False
     batch_executed: int | None = None
-    """Batch size that really ran, when it is not the planned one (out of memory, a failing neighbour)."""
+    """Batch size that really ran, in the model or a gate, when it is not the planned one (out of memory, a failing
+    neighbour).
+    """
     error: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
     verdict: Verdict | None = None

@@ -10,3 +10,8 @@ def derive(run_seed: int, key: str, purpose: str) -> int:
     """
     digest = hashlib.sha256(f"genir:{purpose}:{run_seed}:{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def choice(run_seed: int, key: str, purpose: str, count: int) -> int:
+    """Which of `count` things one task has."""
+    return derive(run_seed, key, purpose) % count

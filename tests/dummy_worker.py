@@ -5,6 +5,7 @@
 Options (JSON): prompts, replicas, sizes, batch, shard_size, limit, target, seed, sleep (seconds a batch),
 reject ("some", "all", "none"), stats (write the worker's heartbeat), column (its score is the key modulo 10),
 crash_at (end the process around the n-th change of the disk), crash_when ("before", "torn", "after", "power"),
+crop (store so many rows and columns of every picture), fail_at (this task has no picture),
 die_at (killed at this task, as for want of memory), clock (the time jumps by so many seconds either way), max_tries;
 in an object store: part, beat, silence, patience.
 Prints one line of JSON: the names of the disk changes, and the first keys of the batches it made itself, or the error.
@@ -99,7 +100,7 @@ def work(place, options):
         options.get("shard_size", 8),
     )
     reject, column = options.get("reject", "some"), options.get("column", "score")
-    meaning = {"sizes": [list(size) for size in sizes], "seed": plan.seed, "batch": plan.batch, "tasks": plan.n_tasks}
+    meaning = {"size": [list(size) for size in sizes], "seed": plan.seed, "batch": plan.batch, "tasks": plan.n_tasks}
     stop = ranks.StopSignal()
     part = options.get("part")
     worker = ranks.worker(part=part and ranks.Part(*part))
@@ -120,14 +121,20 @@ def work(place, options):
                     file.write(f"{tasks[0].key}\n")
             if options.get("die_at") in [task.key for task in tasks]:
                 os.kill(os.getpid(), signal.SIGKILL)
-            score = (lambda task: float(int(task.key) % 10)) if "column" in options else (lambda task: task.seed / 7)
-            samples = [Sample(task, picture(task), scores={column: score(task)}) for task in tasks]
+            samples = [sample(task) for task in tasks]
             made.append(tasks[0].key)
             yield samples
 
+    def sample(task):
+        if task.key == options.get("fail_at"):
+            return Sample(task, None, error="ValueError: no such picture")
+        rows, columns = options.get("crop", (None, None))
+        score = float(int(task.key) % 10) if "column" in options else task.seed / 7
+        return Sample(task, picture(task)[:, :rows, :columns], scores={column: score})
+
     def judge(samples):
-        for sample in samples:
-            sample.verdict = verdict(sample.task, reject)
+        for made in samples:
+            made.verdict = Verdict("error", "error:ValueError") if made.error else verdict(made.task, reject)
 
     try:
         with mirror.joined(str(place), worker, stop) as mirrored:

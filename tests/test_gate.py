@@ -122,6 +122,20 @@ def test_an_image_a_gate_cannot_score_is_a_row_and_its_neighbours_survive():
     samples = [made(1), made(13), made(3)]
     assert verdicts(samples, [gate]) == [("kept", ""), ("error", "error:ValueError"), ("kept", "")]
     assert samples[1].error == "ValueError: unlucky image"
+    assert [one.batch_executed for one in samples] == [1, 1, 1], "their scores are those of a batch of one"
+
+
+def test_memory_that_the_denoiser_held_for_a_moment_costs_no_image(monkeypatch):
+    monkeypatch.setattr("genir.halves.PAUSE", 0.0)
+    held = iter([True] * 5)
+
+    def score(images_NCHW, prompts):
+        if next(held, False):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [{"s": 1.0} for _ in images_NCHW]
+
+    samples = [made(1), made(2)]
+    assert verdicts(samples, [Gate({"s": "float"}, score)]) == [("kept", "")] * 2
 
 
 def test_a_gate_that_can_score_nothing_stops_the_run_and_leaves_no_row():

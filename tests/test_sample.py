@@ -86,8 +86,9 @@ def run(batches, backbone=None, should_stop=lambda: False):
 
 
 @pytest.fixture(autouse=True)
-def _quiet(caplog):
+def _quiet(caplog, monkeypatch):
     caplog.set_level(logging.CRITICAL + 1, "genir")
+    monkeypatch.setattr("genir.halves.PAUSE", 0.0)
 
 
 def test_samples_come_in_the_order_of_the_tasks():

@@ -24,22 +24,24 @@ class Micro:
     """Size and crop conditioning (Podell et al. 2023, section 2.2) of each side, in pixels as (H, W) or (top,
     left).
 
-    None means the image's own size.
+    None means the image's own size on the positive side, and on the negative one what the positive side is told:
+    guidance would push away from every difference between the two.
     """
 
     original: Size | None = None
     crop: Size = (0, 0)
     target: Size | None = None
     negative_original: Size | None = None
-    negative_crop: Size = (0, 0)
+    negative_crop: Size | None = None
     negative_target: Size | None = None
 
     def time_ids(self, size_HW: Size, negative: bool) -> list[int]:
         """The six numbers of one side: original, crop, target."""
-        original = self.negative_original if negative else self.original
-        crop = self.negative_crop if negative else self.crop
-        target = self.negative_target if negative else self.target
-        return [*(original or size_HW), *crop, *(target or size_HW)]
+        original, crop, target = self.original or size_HW, self.crop, self.target or size_HW
+        if negative:
+            original, target = self.negative_original or original, self.negative_target or target
+            crop = crop if self.negative_crop is None else self.negative_crop
+        return [*original, *crop, *target]
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,15 @@ class GuidanceConfig(Strict):
 
 
 class MicroConfig(Strict):
-    """SDXL size and crop conditioning as (rows, columns); null: the size of the image."""
+    """SDXL size and crop conditioning as (rows, columns); null: the size of the image, and on the negative side what
+    the positive one is told.
+    """
 
     original: Size | None = None
     crop: tuple[int, int] = (0, 0)
     target: Size | None = None
     negative_original: Size | None = None
-    negative_crop: tuple[int, int] = (0, 0)
+    negative_crop: tuple[int, int] | None = None
     negative_target: Size | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,10 @@ class Status:
         goal = f"goal of the latest launch: {summary.goal}: {summary.state}"
         if self.seconds_left is not None:
             goal += f", about {_duration(self.seconds_left)} left at {self.rate:.2f} images/s"
-        elif summary.state == "open":
+        elif summary.state == "open" and not any(worker.state == "at work" for worker in self.workers):
             goal += ", no worker is at work"
+        elif summary.state == "open":
+            goal += ", the first batches are being made"
         return [f"{self.run}: {describe(summary)}", *self._worker_lines(), goal]
 
     def _worker_lines(self) -> list[str]:
@@ -73,10 +75,10 @@ class Status:
         """For a program (JSON)."""
         return {
             "run": self.run,
-            **asdict(self.summary),
+            **vars(self.summary),  # not `asdict`, which breaks a Counter
             "images_per_second": self.rate,
             "seconds_left": self.seconds_left,
-            "workers": [{**asdict(worker), "images_per_second": worker.rate} for worker in self.workers],
+            "workers": [{**vars(worker), "images_per_second": worker.rate} for worker in self.workers],
         }
 
 

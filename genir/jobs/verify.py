@@ -68,18 +68,21 @@ class Verification:
         problems = [f"  {problem}" for found in self.bad.values() for problem in found]
         if len(problems) > SHOWN:
             problems[SHOWN:] = [f"  and {len(problems) - SHOWN} more"]
-        reasons = Counter(self.reasons)
-        rejected = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
         lines = [
             *([f"{len(self.bad)} of {self.shards} finished shards are bad:", *problems] if self.bad else []),
             f"planned    {self.planned}" + (f", and {self.more} more were made" if self.more else ""),
             f"kept       {self.verdicts['kept']}",
-            f"rejected   {self.verdicts['rejected']}",
-            f"errors     {self.verdicts['error']}" + (f"   ({rejected})" if rejected else ""),
+            f"rejected   {self.verdicts['rejected']}{self._why(False)}",
+            f"errors     {self.verdicts['error']}{self._why(True)}",
             f"missing    {self.missing}",
             f"unproven   {self.unproven}",
         ]
         return [*lines, f"{self.root}: {self._conclusion()}"]
+
+    def _why(self, are_errors: bool) -> str:
+        found = {reason: count for reason, count in self.reasons.items() if reason.startswith("error:") == are_errors}
+        words = ", ".join(f"{reason} {count}" for reason, count in Counter(found).most_common())
+        return f"   ({words})" if words else ""
 
     def _conclusion(self) -> str:
         if self.bad:

@@ -80,9 +80,11 @@ class Mirror:
     def push(self) -> None:
         """Upload documents, logs and statistics that changed."""
         with self._pushing:
-            for path in sorted(self.root.rglob("*")):
+            # not down into the stage: its many files are the shards', which are uploaded one by one
+            folders = [path for path in self.root.iterdir() if path.is_dir() and path.name not in ("image", "rejects")]
+            for path in sorted([*self.root.iterdir(), *(below for folder in folders for below in folder.rglob("*"))]):
                 name = path.relative_to(self.root).as_posix()
-                if name.startswith(("image/", "rejects/")) or name == "plan.json" or path.suffix == ".tmp":
+                if name == "plan.json" or path.suffix == ".tmp":
                     continue
                 with contextlib.suppress(FileNotFoundError):  # replaced at this moment
                     if path.is_file() and self._pushed.get(name) != _stamp(path):

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import logging
 import platform
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ log = logging.getLogger("genir")
 PLAN = "plan.json"
 IMAGE = "image"  # the stage of generated images
 FORMAT = 1  # of plan.json and the shards; a run of another format is refused
+_BOUND = re.compile(r"gates\.([\w.]+\.)?(score_only|threshold|(min|max)(_\w+)?):")  # needs no score that is not there
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "numpy", "pillow", "pyarrow")
 
 
@@ -186,7 +188,7 @@ def _compare(document: Path, meaning: dict[str, Any]) -> None:
         return
     changed = list(dict.fromkeys(_readable(line) for line in differences(old, json.loads(json.dumps(meaning)))))
     advice = "choose another run directory (run=...), or undo the change to resume this one"
-    if changed and all(line.startswith("gates.") for line in changed):
+    if changed and all(_BOUND.match(line) for line in changed):
         advice = f"every score is stored: genir select {root} gates.... applies other thresholds; or run=..."
     shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
     raise PlanError(f"{root}: is another run: {shown or 'made by another format of genir'}; {advice}")

@@ -59,7 +59,7 @@ def summarise(root: Path) -> Summary:
         summary.reasons.update(marker.reasons)
         summary.image_bytes += sum(int(f["size"]) for name, f in marker.files.items() if name.endswith(".tar"))
     for path in sorted(stage.rglob("*.journal")):
-        if int(path.stem) not in finished:
+        if path.stem.isdecimal() and int(path.stem) not in finished:
             entries, _ = read_journal(ShardFiles(path.parent, path.stem))
             summary.journalled += len({row["key"] for entry in entries for row in entry.rows})
     summary.quarantined = sorted(path.stem for path in stage.rglob("*.quarantined"))
@@ -92,11 +92,15 @@ def read_plan(root: Path) -> dict[str, Any]:
 
 
 def read_goal(root: Path) -> dict[str, int | None]:
-    """`limit` and `kept` of the latest launch; null: all."""
+    """`limit` and `kept` of the latest launch; null: all. Raises PlanError for a file that says something else."""
+    path = root / "goal.json"
     try:
-        return json.loads((root / "goal.json").read_bytes())
+        goal = json.loads(path.read_bytes())
+        return {"limit": goal["limit"], "kept": goal["kept"]}
     except FileNotFoundError:
         return {"limit": None, "kept": None}
+    except (ValueError, KeyError, TypeError):
+        raise PlanError(f"{path}: cannot be read; delete it, the next `genir generate` writes it again") from None
 
 
 def _judge_goal(root: Path, plan: dict[str, Any], summary: Summary, finished: dict[int, Marker]) -> None:

@@ -95,9 +95,10 @@ class Marker:
 def parse_marker(content: bytes) -> Marker | None:
     """The marker that a `.done` file holds; None for other bytes."""
     try:
-        return Marker(**json.loads(content))
+        marker = Marker(**json.loads(content))
     except (ValueError, TypeError):
         return None
+    return marker if isinstance(marker.files, dict) else None
 
 
 def read_marker(files: ShardFiles) -> Marker | None:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from genir import images, storage
+from genir import images, seeds, storage
 from genir.shards import table
 from genir.shards.files import Marker, Row, ShardFiles
 
@@ -150,12 +150,13 @@ def _expected_marker(
 ) -> dict[str, Any]:
     """What the marker must say of these rows and of a tar with samples of that length."""
     there = {int(row["key"]) for row in rows}
-    of_a_size = Counter((row["height"], row["width"]) for row in rows)
+    meaning = plan["meaning"]  # a row has the size of the stored picture, after a crop: batches go by the task's
+    of_a_size = Counter(seeds.choice(meaning["seed"], row["key"], "size", len(meaning["size"])) for row in rows)
     kept = sum(row["verdict"] == "kept" for row in rows)
     return {
         "shard": files.name,
         "plan": plan["digest"],
-        "batches": sum(-(-count // plan["meaning"]["batch"]) for count in of_a_size.values()),
+        "batches": sum(-(-count // meaning["batch"]) for count in of_a_size.values()),
         "covered": next((key for key in keys if key not in there), keys.stop),
         "tasks": len(rows),
         "kept": kept,

@@ -131,6 +131,10 @@ def test_sdxl_size_conditioning_of_both_sides(sdxl: Backbone, sdxl_folder: Path)
     ours = own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3, micro=micro)
     torch.testing.assert_close(ours[:1], theirs, atol=1e-4, rtol=1e-4)
     assert (theirs - plain[:1]).abs().max() > 1e-3
+    del sizes["negative_original_size"], sizes["negative_crops_coords_top_left"], sizes["negative_target_size"]
+    theirs = pipeline_latents(pipeline, PROMPTS[:1], negative_prompt=["dirty"], **sizes, **common)
+    ours = own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3, micro=Micro((100, 120), (4, 6), (64, 96)))
+    torch.testing.assert_close(ours[:1], theirs, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(own_latents(sdxl, "dirty", 5.0, (64, 96), steps=3), plain, atol=1e-4, rtol=1e-4)
 
 

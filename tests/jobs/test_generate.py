@@ -283,6 +283,13 @@ def test_another_threshold_is_another_run_and_says_where_the_scores_are(alone):
         generate(config(alone, "gates.face.threshold=0.5"))
 
 
+def test_a_gate_that_was_not_asked_has_left_no_scores(alone):
+    with pytest.raises(PlanError, match=r"gates\.quality\.niqe_96: null -> .*choose another run directory"):
+        generate(config(alone, "gates.quality={niqe_96: {max: 7}}"))
+    with pytest.raises(PlanError, match=r"gates\.face\.long_side: null -> 512; choose another run directory"):
+        generate(config(alone, "gates.face.long_side=512"))
+
+
 def test_another_prompt_file_is_another_run(alone, tmp_path):
     bank = tmp_path / "bank.txt"
     bank.write_text("a lake\n")

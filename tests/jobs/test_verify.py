@@ -67,6 +67,16 @@ def test_a_sound_run_is_proven(sound):
     assert done.stdout.endswith("proven: 4 shards, every hash, row and image\n")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"crop": [8, 8], "batch": 4}, {"crop": [4, 4], "batch": 5, "sizes": [[8, 8]], "fail_at": "000000013"}],
+    ids=["of two sizes", "one without a picture"],
+)
+def test_a_sound_run_of_cropped_pictures_is_proven(dummy, change):
+    assert dummy.run("run", **{**JOB, **change})[0] == 0
+    assert [look(dummy.folder / "run", shard).problems for shard in range(4)] == [[]] * 4
+
+
 def test_a_bad_run_is_not_and_what_is_bad_is_named(run):
     flip(run / "image" / "000001.tar", 2000)
     done = verify(run)
@@ -124,6 +134,7 @@ def test_every_flipped_bit_of_a_shard_is_found(sound, run):
         ({"shard": "000002"}, "shard is 000002"),
         ({"files": {}}, "names no table"),
         ({"files": None}, "cannot be read"),
+        ({"files": []}, "cannot be read"),
     ],
 )
 def test_a_marker_that_says_something_else_is_found(run, facts, problem):

@@ -12,7 +12,7 @@ import pytest
 
 from genir.errors import ShardError
 from genir.shards import reader
-from genir.shards.files import Entry, ShardFiles, read_journal, read_marker
+from genir.shards.files import Entry, Marker, ShardFiles, read_journal, read_marker
 from genir.shards.writer import ShardWriter, claim
 
 COLUMNS = {"key": "string", "verdict": "string", "reason": "string", "score": "float", "count": "int", "flag": "bool"}
@@ -172,7 +172,10 @@ def test_an_empty_part_without_a_journal_is_a_beginning(files, whole):
     assert contents(files) == whole
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"shard": "000003"}', b"[]", b"\xff\xfe"])
+NO_FILES = Marker("000003", "", 1, 1, 1, 1, {}, 1, None).encode()
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"shard": "000003"}', b"[]", b"\xff\xfe", NO_FILES])
 def test_a_half_written_marker_is_set_aside_and_the_shard_made_again(files, whole, text):
     write(files)
     files.marker.write_bytes(text)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genir")
 
+_ENOUGH = 20  # images, to say that nearly all are rejected
+
 
 def generate(config: Generate, part: ranks.Part | None = None) -> int:
     """Be one worker of the run.
@@ -66,7 +68,7 @@ def _work(launch: Launch, stop: ranks.StopSignal) -> int:
 
 def _tell(tally: Tally) -> None:
     if tally.judged:
-        if tally.kept < 0.1 * tally.judged:
+        if tally.judged >= _ENOUGH and tally.kept < 0.1 * tally.judged:
             log.warning("almost nothing was kept: look at preview.png and at the reasons below")
         log.info(
             "this worker: %d images, %d kept, %.2f images/s; the model worked %.1f %% of %.1f s, waited %.1f s for "
