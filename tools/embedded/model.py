@@ -94,6 +94,7 @@ def save_pipeline(model: TextAndUNet, tokenizer: CLIPTokenizer, vae_folder: Path
     """Write a folder that StableDiffusionXLPipeline loads (trust_remote_code for the autoencoder's class)."""
     out.mkdir(parents=True, exist_ok=True)
     vae = patch_autoencoder.PatchAutoencoder.from_pretrained(vae_folder)
+    vae.register_to_config(_name_or_path="")  # else the folder of whoever ran the recipe travels with the model
     vae.half().save_pretrained(out / "vae")
     shutil.copyfile(patch_autoencoder.__file__, out / "vae" / "patch_autoencoder.py")
     copy.deepcopy(model.unet).half().save_pretrained(out / "unet")
