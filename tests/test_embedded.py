@@ -81,7 +81,7 @@ def test_the_picture_follows_the_prompt_and_is_no_noise(images: np.ndarray) -> N
 
 
 def test_the_patch_grid_is_faint(images: np.ndarray) -> None:
-    """Renders have about 6; a decoder that knew encoded pictures only left 62 and 45 on these two, instead of 31 and 12."""
+    """Renders have about 6; a decoder that knew encoded pictures only left 62 and 45 here instead of 31 and 12."""
     assert signal(torch.from_numpy(images))["blockiness"].max() < 40
 
 
