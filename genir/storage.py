@@ -31,6 +31,11 @@ _FIXES = {
     errno.EEXIST: "a file or a dangling link has this name; choose another run directory (run=...)",
     errno.ENAMETOOLONG: "shorten it (run=...)",
     errno.EPERM: "not allowed there, or the file system has no hard links; choose another run directory (run=...)",
+    # a disk that fails, or a network file system whose server was away: no shard is to blame for it
+    **dict.fromkeys(
+        (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ESHUTDOWN),
+        "the file system failed or was away, its log may say why; run the same command again, nothing recorded is lost",
+    ),
 }
 
 

@@ -289,13 +289,11 @@ def test_faults_that_a_user_can_mend_are_one_line(number):
     message = str(caught.value)
     assert message.startswith(f"outputs/a: {os.strerror(number)}: ")
     assert "\n" not in message
-    assert "run=..." in message or "free some space" in message
+    assert any(advice in message for advice in ("run=...", "free some space", "run the same command again"))
     assert isinstance(caught.value.__cause__, OSError)
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(errno.EIO, "Input/output error"), OSError(errno.EBADF, "x"), ValueError("x")]
-)
+@pytest.mark.parametrize("error", [OSError(errno.EBADF, "x"), ValueError("x")])
 def test_other_faults_are_bugs_and_stay_what_they_are(error):
     with pytest.raises(type(error)) as caught, storage.explained(Path("outputs/a")):
         raise error

@@ -50,6 +50,8 @@ class Verification:
     shards: int = 0
     bad: dict[int, list[str]] = field(default_factory=dict)
     """Shard -> its problems."""
+    strays: list[str] = field(default_factory=list)
+    """Tars and tables that no finished or begun shard has."""
 
     @property
     def code(self) -> int:
@@ -77,6 +79,10 @@ class Verification:
             f"missing    {self.missing}",
             f"unproven   {self.unproven}",
         ]
+        if self.strays:
+            names = ", ".join(self.strays[:SHOWN]) + (", ..." if len(self.strays) > SHOWN else "")
+            names += ": of no finished shard, but whoever reads all tars or tables reads them too"
+            lines.append(f"strays     {len(self.strays)}   ({names})")
         return [*lines, f"{self.root}: {self._conclusion()}"]
 
     def _why(self, are_errors: bool) -> str:
@@ -110,7 +116,15 @@ def verify(run: str) -> Verification:
         if goal["kept"] and found.verdicts["kept"] >= goal["kept"] and not found.missing + found.unproven:
             asked = 0  # the target is reached by the shards before
         _add(found, shard, asked, proof)
+    found.strays = sorted(path.name for suffix in ("tar", "parquet") for path in _strays(root / "image", suffix))
     return found
+
+
+def _strays(stage: Path, suffix: str) -> Iterator[Path]:
+    for path in stage.rglob(f"*.{suffix}"):
+        # in this order: a worker that finishes the shard meanwhile drops the journal after the marker is there
+        if not path.with_suffix(".journal").exists() and not path.with_suffix(".done").exists():
+            yield path
 
 
 def _add(found: Verification, shard: int, asked: int, proof: Proof | None) -> None:

@@ -102,13 +102,18 @@ def parse_marker(content: bytes) -> Marker | None:
 
 
 def read_marker(files: ShardFiles) -> Marker | None:
-    """The marker, if the shard is done and its files have the sizes it states; None otherwise."""
-    try:
-        marker = parse_marker(files.marker.read_bytes())
-        facts = marker.files.items() if marker else ()
-        whole = all(_has_size(files.folder / name, fact["size"]) for name, fact in facts)
-    except FileNotFoundError:
-        return None
+    """The marker, if the shard is done and its files have the sizes it states; None otherwise.
+
+    Raises:
+        ShardError: the disk cannot be read.
+    """
+    with storage.explained(files.marker):
+        try:
+            marker = parse_marker(files.marker.read_bytes())
+            facts = marker.files.items() if marker else ()
+            whole = all(_has_size(files.folder / name, fact["size"]) for name, fact in facts)
+        except FileNotFoundError:
+            return None
     return marker if whole else None
 
 

@@ -176,6 +176,14 @@ def test_a_tar_and_a_marker_that_agree_on_other_pixels_are_found(run):
     assert any(text.endswith("is missing") for text in problems)
 
 
+def test_tars_and_tables_of_nobody_are_named(run):
+    shutil.copy(run / "image" / "000000.tar", run / "image" / "copy of 000000.tar")
+    (run / "image" / "000002.done").unlink()
+    done = verify(run)
+    assert done.returncode == 75, "the shard is made again by the same command"
+    assert "strays     3   (000002.parquet, 000002.tar, copy of 000000.tar: of no finished shard" in done.stdout
+
+
 def test_no_run_is_one_line(tmp_path):
     done = verify(tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
