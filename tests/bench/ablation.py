@@ -67,9 +67,11 @@ class Bench:
         """Tasks."""
         self.real = unseen_scenes(first + REFERENCE, counts[1], out, self.extractor)
         """What they are compared with."""
-        self.model_hash = _hash("embedded")
-        self.oracle_hash = _hash(oracle) if oracle else ""
-        recipe = [self.model_hash, (ROOT / PREPARE).read_text()]
+        whole = files.identity("embedded")
+        self.model_hash = files.model_hash(whole)
+        self.drawn_by = {False: digest(whole), True: digest(files.identity(oracle)) if oracle else ""}
+        """Whole models, with their autoencoders: of the plain rows, of the oracle."""
+        recipe = [self.drawn_by[False], (ROOT / PREPARE).read_text()]
         self.set = out / f"set-{digest(recipe)}"
         self.base = (ROOT / BASE).read_text()
         self._loaded = None, None
@@ -99,8 +101,7 @@ class Bench:
         elif row.pair:
             pair = dualprompt.load(row.pair).sha256
         noise = 0 if row.learn else seed
-        model = self.oracle_hash if row.oracle else self.model_hash
-        what, captions = digest([model, told, pair, noise]), self.scenes.captions
+        what, captions = digest([self.drawn_by[row.oracle], told, pair, noise]), self.scenes.captions
         folders = [captions[first : first + CHUNK] for first in range(0, len(captions), CHUNK)]
         return [self.out / f"images-{what}" / f"{n:03d}-{digest(part)}.npz" for n, part in enumerate(folders)]
 
@@ -121,7 +122,7 @@ class Bench:
         return sum(spent) / len(spent) if spent else None
 
     def _run(self, row, seed):
-        return self.out / f"learned-{digest([self.model_hash, self.set.name, self.base, row.learn, seed])}"
+        return self.out / f"learned-{digest([self.set.name, self.base, row.learn, seed])}"
 
     def _prepare(self):
         _genir("prepare", PREPARE, f"images={embedded.hq_folder()}", f"run={self.set}")
@@ -205,10 +206,6 @@ def _genir(*arguments):
 def _children_seconds():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _hash(model):
-    return files.model_hash(files.identity(model))
 
 
 def _shipped():

@@ -46,8 +46,8 @@ ROWS = {
     "words": Row(f"caption, {GOOD}", suffix=GOOD),
     "words_negative": Row(f"the same; negative: {BAD}", suffix=GOOD, negative=BAD),
     "micro": Row(
-        "SDXL's original size 1024 on the positive side, 64 on the negative",
-        micro=Micro(original=(1024, 1024), negative_original=(64, 64)),
+        "SDXL's original size 256 on the positive side, 64 on the negative",
+        micro=Micro(original=(256, 256), negative_original=(64, 64)),
     ),
     "paper": Row("GenIR: tokens, denoising loss", learn=PAPER, seeds=3),
     "output": Row("vectors in the encoders' output, denoising loss", learn=OUTPUT, seeds=3),
