@@ -53,6 +53,16 @@ Exit codes: 0 the latest launch's limit and target are reached, 75 work remains,
 images are kept than target.kept asks for, or the rest is quarantined (or no run there).
 """
 
+_SCORE = """\
+examples:
+  genir score configs/score_photographs.yaml source=photos run=outputs/photos     your own photographs; then select
+  genir score configs/score_duplicates.yaml source=outputs/a                      into the run: outputs/a/score_hash/
+  genir score configs/score_photographs.yaml source=outputs/a name=niqe gates=score_only
+  torchrun --standalone --nproc_per_node 2 -m genir score configs/score_photographs.yaml source=tars run=outputs/t
+Sources: a genir run (its kept images; it may still grow), RUN#SELECTION, a folder of photographs, tars, or several.
+One row a picture, also of those that cannot be read; `genir select` applies other thresholds later.
+"""
+
 _SELECT = """\
 examples:
   genir select outputs/a name=strict gates.quality.piqe.max=40 gates.face.threshold=0.2
@@ -175,6 +185,10 @@ def _parser() -> argparse.ArgumentParser:
         const=10.0,
         help="look again every so often (10), until nothing is left to do",
     )
+    score = _command(commands, "score", _score, "any gate or metric over pictures that are there; resumes", _SCORE)
+    score.add_argument("config", metavar="CONFIG.yaml", help="configs/score_*.yaml, or your own")
+    score.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example source=photos run=outputs/p")
+    score.add_argument("--dry-run", action="store_true", help="say what would be measured, and stop")
     select = _command(commands, "select", _select, "other thresholds over the stored scores of a run", _SELECT)
     select.add_argument("run", metavar="RUN", help="run directory")
     select.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as gates.quality.piqe.max=40")
@@ -308,6 +322,21 @@ def _degrade(options: argparse.Namespace) -> int:
     from genir.jobs.degrade import degrade
 
     return degrade(config)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.score import Score
+
+    config = load(Score, options.config, options.overrides)
+    if options.dry_run:
+        from genir.jobs.score import dry_run
+
+        print("\n".join(dry_run(config)))  # noqa: T201
+        return 0
+    from genir.jobs.score import score
+
+    return score(config)
 
 
 def _status(options: argparse.Namespace) -> int:

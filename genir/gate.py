@@ -19,6 +19,7 @@ from genir.detectors import faces
 from genir.errors import GenirError, ImageError, ModelError
 from genir.halves import patiently
 from genir.metrics.niqe import load_model, niqe, weights_sha256
+from genir.metrics.phash import phash
 from genir.metrics.piqe import piqe
 from genir.metrics.signal import CHECKS, signal
 from genir.records import Check, Columns, Pictured, Score, Verdict, first_failing
@@ -83,6 +84,15 @@ def quality_gate(metrics: Sequence[str]) -> Gate:
 
     columns: Columns = {f"quality_{name}": "float" for name in metrics}
     return Gate(columns, score, {name: weights_sha256(name) for name in models})
+
+
+def hash_gate() -> Gate:
+    """Perceptual hash: rejects nothing by itself, near-duplicates are found among all images of a run."""
+
+    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
+        return _rows({"phash": phash(images_NCHW)})
+
+    return Gate({"phash": "int"}, score)
 
 
 def judge(

@@ -146,6 +146,7 @@ class Gates(Strict):
     quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
         default={"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
     )
+    hash: bool = Field(default=False, description="perceptual hash, for `genir select duplicates=near`")
 
     def checks(self) -> list[Check]:
         """All thresholds that are set, in the order in which they are asked: the first that fails is the reason.

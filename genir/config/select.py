@@ -17,8 +17,8 @@ class Select(Strict):
         default="default", pattern=r"^[A-Za-z0-9_-]+$", description="of the selection: selections/NAME.parquet"
     )
     gates: Annotated[Gates, BeforeValidator(as_gates)] = Field(description="thresholds, or a file of them")
-    duplicates: Literal["exact"] | None = Field(
-        default="exact", description="exact: equal pixels or equal noise; null: they stay"
+    duplicates: Literal["exact", "near"] | None = Field(
+        default="exact", description="exact: equal pixels or noise; near: similar pictures too; null: they stay"
     )
 
     def meaning(self) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
         gates.append(gate.signal_gate())
     if wanted.quality:
         gates.append(gate.quality_gate(list(wanted.quality)))
+    if wanted.hash:
+        gates.append(gate.hash_gate())
     return gates
 
 

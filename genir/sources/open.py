@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from genir.errors import ConfigError
+from genir.config.base import read
+from genir.errors import ConfigError, PlanError
 from genir.plan import Cut
 from genir.shards import selection, table
+from genir.shards.selection import Selection
 from genir.sources.folder import FolderSource
 from genir.sources.original import Original
 from genir.sources.run import RunSource
@@ -76,7 +80,40 @@ def open_source(place: str | Mapping[str, str], selected: str | None = None, col
 def _selected(root: Path, name: str) -> Source:
     if not root.is_dir():
         raise ConfigError(f"input {root}#{name}: no such run")
-    return RunSource(root, selection=selection.read(root, name))
+    return open_chosen(root, selection.read(root, name))
+
+
+def open_chosen(root: Path, chosen: Selection) -> Source:
+    """The pictures of a run, or of what was scored there, under the verdicts of a selection; raises PlanError."""
+    return RunSource(root, selection=chosen) if (root / "plan.json").exists() else Chosen(root, chosen)
+
+
+class Chosen:
+    """The pictures of a folder or of tars that a selection over their scores takes."""
+
+    def __init__(self, root: Path, chosen: Selection) -> None:
+        """Open what was scored; raises PlanError where that has changed since."""
+        stages = sorted(path.parent for path in root.glob("score_*/plan.json"))
+        plans = {stage: json.loads((stage / "plan.json").read_bytes()) for stage in stages}
+        stage = next((stage for stage, plan in plans.items() if plan["digest"] == chosen.run), None)
+        if stage is None:
+            raise PlanError(f"{root}: the selection {chosen.name!r} belongs to other scores than there are")
+        config = read(stage / "config.yaml")
+        self._source, self._chosen = open_source(config["source"], None, config["column"]), chosen
+        if json.loads(json.dumps(self._source.identity)) != plans[stage]["meaning"]["source"]:
+            raise PlanError(f"{root}: {config['source']} holds other files than were scored; score it anew (run=...)")
+        self.n_tasks, self.available = self._source.n_tasks, min(self._source.available, chosen.covered)
+        self.shard_size, self.batch = self._source.shard_size, self._source.batch
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two sources the same."""
+        return {**self._source.identity, "selection": self._chosen.sha256}
+
+    def originals(self, start: int, stop: int) -> list[Original]:
+        """Pictures `start` to `stop` - 1, with the reason of the selection where it does not take one."""
+        originals = self._source.originals(start, stop)
+        return [replace(one, reason=one.reason or self._chosen.reason(int(one.key))) for one in originals]
 
 
 class Joined:

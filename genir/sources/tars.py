@@ -53,9 +53,18 @@ class Sample:
         return None
 
 
-@lru_cache(_KEPT)
 def samples(tar: Path) -> list[Sample]:
     """All samples of a tar that hold a picture, in its order; raises ConfigError for what is no tar."""
+    try:
+        facts = tar.stat()
+    except OSError as error:
+        raise ConfigError(f"{tar}: cannot be read: {error.strerror}") from None
+    return _samples(tar, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(_KEPT)
+def _samples(tar: Path, size: int, changed: int) -> list[Sample]:
+    """The tar as it is now: that of a run grows."""
     found: dict[str, Sample] = {}
     try:
         with tarfile.open(tar, "r:") as opened:

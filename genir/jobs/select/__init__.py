@@ -8,17 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from genir.config.base import differences, read, resolve
 from genir.config.select import Select
 from genir.errors import ConfigError, PlanError
-from genir.metrics.duplicates import earlier_equals
+from genir.jobs.select.twins import Twins, exact, nearly
 from genir.records import first_failing, is_private
 from genir.runs.summary import local_root
 from genir.runs.tables import Table, joined, tables_of
 from genir.shards import selection
+from genir.shards.selection import Selection
 from genir.sources import open_source
+from genir.sources.open import open_chosen
 from genir.sources.original import NO_PIXELS
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def select(run: str, overrides: Sequence[str]) -> Iterator[str]:
     tables = tables_of(root)
     config = _config(tables[0], overrides)
     checks = config.gates.checks()
-    tables = _needed(root, tables, checks)
+    tables = _needed(root, tables, checks, config.duplicates == "near")
     digest, meaning = tables[0].plan["digest"], config.meaning() | {"stages": _stages(tables)}
     path = selection.path_of(root, config.name)
     if path.exists():
         _refuse_other(root, config.name, digest, meaning)
-    twins = _twins(tables, checks, config.duplicates)
+    twins = _twins(root, tables, checks, config)
     counts = _Counts()
     selection.write(
         path, (counts.count(_choices(rows, checks, twins), rows) for rows in joined(tables)), digest, meaning
@@ -68,15 +68,16 @@ def _config(table: Table, overrides: Sequence[str]) -> Select:
     return config
 
 
-def _needed(root: Path, tables: Sequence[Table], checks: Sequence[Check]) -> list[Table]:
+def _needed(root: Path, tables: Sequence[Table], checks: Sequence[Check], by_hash: bool) -> list[Table]:
     """The first table, and those that hold a score that is asked for; raises ConfigError where none does."""
+    asked = {check.column: check.in_words() for check in checks}
     needed = [tables[0]]
-    for check in checks:
-        holding = [table for table in tables if check.column in table.columns]
+    for column, words in (asked | ({"phash": "duplicates=near"} if by_hash else {})).items():
+        holding = [table for table in tables if column in table.columns]
         if not holding:
+            config = "configs/score_duplicates.yaml" if column == "phash" else "CONFIG.yaml"
             raise ConfigError(
-                f"select: {check.in_words()}: no table of {root} holds {check.column}; measure it first: "
-                f"genir score CONFIG.yaml source={root} ..."
+                f"select: {words}: no table of {root} holds {column}; measure it first: genir score {config} source=..."
             )
         needed += [table for table in holding if table not in needed]
     return needed
@@ -114,7 +115,7 @@ def decide(row: Row, checks: Sequence[Check]) -> tuple[str, str]:
     return "kept", ""
 
 
-def _choices(rows: Iterable[Row], checks: Sequence[Check], twins: dict[int, tuple[str, int]]) -> list[Choice]:
+def _choices(rows: Iterable[Row], checks: Sequence[Check], twins: Twins) -> list[Choice]:
     choices = []
     for row in rows:
         verdict, reason = decide(row, checks)
@@ -125,30 +126,22 @@ def _choices(rows: Iterable[Row], checks: Sequence[Check], twins: dict[int, tupl
     return choices
 
 
-def _twins(tables: Sequence[Table], checks: Sequence[Check], wanted: str | None) -> dict[int, tuple[str, int]]:
-    """Task -> what it shares with an earlier kept one, and which: equal pixels, or equal noise."""
-    if wanted is None:
+def _twins(root: Path, tables: Sequence[Table], checks: Sequence[Check], config: Select) -> Twins:
+    def kept() -> Iterator[list[Row]]:
+        return ([row for row in rows if decide(row, checks)[0] == "kept"] for rows in joined(tables))
+
+    if config.duplicates is None:
         return {}
-    found: dict[int, tuple[str, int]] = {}
-    facts = {"noise": "seed", "duplicate": "pixels_sha256"}  # equal pixels say more: asked last
-    kept: dict[str, list[np.ndarray]] = {"key": [], **{name: [] for name in facts}}
-    for rows in joined(tables):
-        taken = [row for row in rows if decide(row, checks)[0] == "kept"]
-        kept["key"].append(np.array([int(row["key"]) for row in taken], np.int64))
-        for name, column in facts.items():
-            if column in tables[0].columns:
-                kept[name].append(np.array([_number(row[column]) for row in taken], np.uint64))
-    keys = np.concatenate([np.empty(0, np.int64), *kept.pop("key")])
-    for name, parts in kept.items():
-        if parts:
-            first = earlier_equals(np.concatenate(parts))
-            found |= {int(keys[n]): (name, int(keys[first[n]])) for n in np.flatnonzero(first != np.arange(len(first)))}
+    found = exact(kept)
+    if config.duplicates == "near":
+        reasons = [
+            reason or ("" if verdict == "kept" else verdict)
+            for rows in joined(tables)
+            for verdict, reason in (decide(row, checks) for row in rows)
+        ]
+        taken = Selection(config.name, tables[0].plan["digest"], {}, reasons)
+        found = nearly(kept, open_chosen(root, taken)) | found
     return found
-
-
-def _number(value: str | int) -> int:
-    """64 bits of a hash; a seed as it is. Among 100 million images two different ones are equal with p = 0.0003."""
-    return value if isinstance(value, int) else int(value[:16], 16)
 
 
 @dataclass
