@@ -44,6 +44,17 @@ Degradations: bicubic light bsrgan realesrgan seesr dreamclear, or a .yaml file 
 (its kept images; it may still grow), RUN#SELECTION, a folder of photographs, tars, or several.
 """
 
+_EXPORT = """\
+examples:
+  genir export configs/export_basicsr.yaml input=outputs/pairs out=datasets/castles
+  genir export configs/export_basicsr.yaml input=outputs/pairs out=datasets/castles.lmdb format=lmdb
+  genir export configs/export_basicsr.yaml input=outputs/castles out=datasets/subs format=realesrgan tile.size=480
+  genir export configs/export_dreamclear.yaml input=outputs/pairs out=datasets/dc t5.id=google/t5-v1_1-xxl
+  genir export configs/export_huggingface.yaml input=outputs/castles out=datasets/hub split.val=0.01
+Formats: basicsr (also neosr, traiNNer-redux), realesrgan, lmdb, seesr, dreamclear, paths (OSEDiff, DiffBIR), jodi,
+webdataset, imagefolder, parquet. Input: a run of images or of pairs; it may still grow.
+"""
+
 _STATUS = """\
 examples:
   genir status outputs/a                          done, kept and rejected, each worker's rate, time left
@@ -174,6 +185,10 @@ def _parser() -> argparse.ArgumentParser:
     degrade.add_argument("config", metavar="CONFIG.yaml", help="configs/degrade_*.yaml, or your own")
     degrade.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example input=outputs/a epochs=4")
     degrade.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
+    files = _command(commands, "export", _export, "a run as the files that a trainer reads; resumes", _EXPORT)
+    files.add_argument("config", metavar="CONFIG.yaml", help="configs/export_*.yaml, or your own")
+    files.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example input=outputs/a out=data/a")
+    files.add_argument("--dry-run", action="store_true", help="say what would be written, and stop")
     status = _command(commands, "status", _status, "how far a run is; exit code 75 while work remains", _STATUS)
     status.add_argument("run", metavar="RUN", help="run directory")
     status.add_argument("--json", action="store_true", help="one line of JSON for programs")
@@ -337,6 +352,21 @@ def _score(options: argparse.Namespace) -> int:
     from genir.jobs.score import score
 
     return score(config)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.export import Export
+
+    config = load(Export, options.config, options.overrides)
+    if options.dry_run:
+        from genir.jobs.export import dry_run
+
+        print("\n".join(dry_run(config)))  # noqa: T201
+        return 0
+    from genir.jobs.export import export
+
+    return export(config)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -105,10 +105,23 @@ def write(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def place(path: Path, data: bytes, scratch: Path) -> None:
+    """As `write`, by way of a folder of the same file system: a crash leaves nothing beside `path`.
+
+    The file's name is on the disk for sure only after `sync_folder`, which serves many files at once.
+    """
+    temporary = _temporary(scratch / path.name)
+    _write_new(temporary, data)
+    os.replace(temporary, path)
+
+
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[BinaryIO]:
-    """Create or replace a file piece by piece: it has its name only when the block was left without an error."""
-    temporary = _temporary(path)
+def writing(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """Create or replace a file piece by piece: it has its name only when the block was left without an error.
+
+    Until then it lies beside `path`, or in the folder `scratch` of the same file system.
+    """
+    temporary = _temporary((scratch or path.parent) / path.name)
     try:
         with open(temporary, "wb") as file:
             yield file

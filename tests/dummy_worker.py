@@ -101,6 +101,7 @@ def work(place, options):
     )
     reject, column = options.get("reject", "some"), options.get("column", "score")
     meaning = {"size": [list(size) for size in sizes], "seed": plan.seed, "batch": plan.batch, "tasks": plan.n_tasks}
+    meaning["image"] = {"format": "png", "level": 1}
     stop = ranks.StopSignal()
     part = options.get("part")
     worker = ranks.worker(part=part and ranks.Part(*part))

@@ -9,7 +9,7 @@ from genir.shards import table
 from genir.shards.files import Marker, Row, ShardFiles, read_marker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -21,9 +21,9 @@ def markers(stage: Path, n_shards: int) -> Iterator[tuple[int, Marker]]:
             yield shard, marker
 
 
-def rows(files: ShardFiles) -> list[Row]:
-    """The table of a finished shard in key order."""
-    return table.decode(files.table.read_bytes())
+def rows(files: ShardFiles, columns: Sequence[str] | None = None) -> list[Row]:
+    """The table of a finished shard in key order: all columns, or those named."""
+    return table.decode(files.table.read_bytes(), columns)
 
 
 def members(files: ShardFiles) -> Iterator[tuple[str, bytes]]:

@@ -23,9 +23,11 @@ def encode(rows: Sequence[Row], columns: Columns) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def decode(data: bytes) -> list[Row]:
-    """The rows of a parquet file made by `encode`."""
+def decode(data: bytes, columns: Sequence[str] | None = None) -> list[Row]:
+    """The rows of a parquet file made by `encode`; of all columns, or of those named as far as it has them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(pa.BufferReader(data)).to_pylist()
+    file = pq.ParquetFile(pa.BufferReader(data))
+    known = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+    return file.read(known).to_pylist()

@@ -65,7 +65,7 @@ def open_source(place: str | Mapping[str, str], selected: str | None = None, col
         run, _, name = place.rpartition("#")
         return _selected(Path(run).expanduser(), name)
     if (path / "plan.json").exists():
-        return RunSource(path, None if selected is None else _keys(Path(selected).expanduser()))
+        return RunSource(path, None if selected is None else selected_keys(Path(selected).expanduser()))
     if selected:
         raise ConfigError(f"keys {selected}: belong to a genir run, and {place} is none")
     if path.is_file() and path.suffix == ".tar":
@@ -177,10 +177,15 @@ class SourcePlan(Cut[Any]):
         return [tasks[first : first + self.batch] for first in range(0, len(tasks), self.batch)]
 
 
-def _keys(path: Path) -> set[str]:
+def selected_keys(path: Path) -> set[str]:
+    """The keys in a file: .txt, one a line, or a selection (.parquet with `key`, and `verdict` if it is there).
+
+    Raises:
+        ConfigError: it cannot be read as either.
+    """
     try:
         if path.suffix == ".parquet":
-            rows = table.decode(path.read_bytes())
+            rows = table.decode(path.read_bytes(), ("key", "verdict"))
             return {row["key"] for row in rows if row.get("verdict", "kept") == "kept"}
         if path.suffix == ".txt":
             return set(path.read_text(encoding="utf-8").split())

@@ -1,0 +1,81 @@
+"""The dataset card of a Hugging Face export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+
+_SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
+SPLITS = {"train": "train", "val": "validation"}
+"""Folder or file prefix -> what Hugging Face calls the split."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What the card tells."""
+
+    name: str
+    made: str
+    """How the pictures came to be: a sentence or several."""
+    licence: str
+    """Of the model that made them; "unknown" where nobody said."""
+
+
+def card(about: About, counts: Mapping[str, int], synthetic: int, files: str, columns: Mapping[str, str]) -> str:
+    """README.md: a header that tells `load_dataset` where the splits are, and what a person wants to know.
+
+    Args:
+        about: what was made, and how.
+        counts: samples of each split.
+        synthetic: samples that a model made.
+        files: pattern of a split's files; {split} is filled in.
+        columns: what each holds.
+    """
+    total = sum(counts.values())
+    header = {
+        "pretty_name": about.name,
+        "task_categories": ["image-to-image"],
+        "tags": ["image-restoration", *(["synthetic"] if synthetic else [])],
+        "size_categories": [_NAMES[sum(total >= size for size in _SIZES)]],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": SPLITS[split], "path": files.format(split=split)} for split in SPLITS if split in counts
+                ],
+            }
+        ],
+    }
+    splits = ", ".join(f"{SPLITS[split]} {counts[split]:,}" for split in SPLITS if split in counts)
+    lines = [
+        f"# {about.name}",
+        "",
+        about.made,
+        "",
+        f"Samples: {splits}. Synthetic (column `synthetic`; such pictures also carry the IPTC digital source type "
+        f"`trainedAlgorithmicMedia`): {synthetic:,} of {total:,}.",
+        "",
+        "| column | |",
+        "|---|---|",
+        *(f"| `{name}` | {meaning} |" for name, meaning in columns.items()),
+        "",
+        f"Licence of the model that made the pictures: {about.licence}. Whether its terms allow training on its output "
+        "was not assessed, nor was anything that the gates of the run do not name.",
+    ]
+    front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+    return f"---\n{front}---\n" + "\n".join(lines) + "\n"
+
+
+def columns(pairs: bool) -> dict[str, str]:
+    """Columns of both Hugging Face formats."""
+    pictures = {"hq": "HQ picture", "lq": "LQ picture"} if pairs else {"image": "picture"}
+    return {
+        **pictures,
+        "text": "prompt or caption",
+        "key": "nine digits: the row of the run's tables",
+        "synthetic": "a model made the picture (for a pair: the HQ)",
+        "height, width": "pixels, of the HQ",
+    }

@@ -1,0 +1,137 @@
+"""`genir export`: a run's images or pairs as the files that a trainer reads; the same command resumes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from genir import ranks
+from genir.errors import ShardError, Stopped
+from genir.jobs.export.launch import Launch, Unit
+
+if TYPE_CHECKING:
+    from genir.config.export import Export
+    from genir.exporters.entry import Entry
+    from genir.exporters.format import Add
+
+    Entries = list[Entry]
+    """All of one sample of the run."""
+    Made = list[tuple[Entry, dict[str, bytes]]]
+
+log = logging.getLogger("genir")
+LOG_SECONDS = 30
+
+
+def export(config: Export) -> int:
+    """Write what is not written yet, then the lists.
+
+    Returns:
+        The exit code: 0 when the export is whole, else the launcher's code for "run again".
+
+    Raises:
+        GenirError: anything a user can mend.
+    """
+    stop, launch = ranks.StopSignal(), Launch(config)
+    launch.check()
+    for line in launch.description():
+        log.info("%s", line)
+    with launch.folder.opened(launch.meaning()):
+        left = [unit for unit in launch.units if not launch.is_done(unit)]
+        try:
+            _write(launch, left, stop)
+        except Stopped:
+            log.info("stopped by %s; the same command goes on from here", stop.name)
+            return ranks.worker().stopped_exit_code
+        counts = _finish(launch)
+    log.info("%s: %s", launch.folder.out, ", ".join(f"{count} {split or 'samples'}" for split, count in counts.items()))
+    return 0
+
+
+def dry_run(config: Export) -> list[str]:
+    """Lines for the user; raises GenirError for everything that `export` would refuse."""
+    launch = Launch(config)
+    launch.check()
+    return launch.description()
+
+
+def _write(launch: Launch, units: list[Unit], stop: ranks.StopSignal) -> None:
+    """Export the units; raises Stopped between two samples."""
+    if not units:
+        return
+    launch.load()
+    begin = told = time.monotonic()
+    written = 0
+    with ThreadPoolExecutor(launch.config.threads) as pool:
+        for done, unit in enumerate(units):
+            with launch.format.unit(unit.name) as add:
+                for count in _fill(launch, unit, add, pool):
+                    written += count
+                    if stop():
+                        raise Stopped
+                    if time.monotonic() - told > LOG_SECONDS:
+                        told = time.monotonic()
+                        rate = written / (told - begin)
+                        log.info("%d of %d parts, %.1f samples/s", done, len(units), rate)
+            launch.folder.mark(unit.name, unit.sources)
+
+
+def _fill(launch: Launch, unit: Unit, add: Add, pool: ThreadPoolExecutor) -> Iterator[int]:
+    """Add everything of a unit; yields how many after every picture of the run."""
+    ordered = launch.format.ordered
+
+    def make(entries: Entries) -> Made:
+        files = launch.run.files(entries[0].stored)
+        made: Made = []
+        try:
+            for entry, pictures in launch.cutter(entries, files):
+                if ordered:
+                    made.append((entry, files | pictures))
+                else:
+                    add(entry, files | pictures)
+        except (OSError, SyntaxError) as error:  # Pillow's, of a broken file
+            raise ShardError(
+                f"{launch.run.root}: {entries[0].stored.member}: {error}; genir verify tells more"
+            ) from None
+        return made
+
+    samples = (list(entries) for _, entries in groupby(launch.entries(unit), lambda entry: entry.stored))
+    for entries, made in _ahead(pool, make, samples, 2 * launch.config.threads):
+        for entry, pictures in made:
+            add(entry, pictures)
+        yield len(entries)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Entries], Made], samples: Iterable[Entries], count: int
+) -> Iterator[tuple[Entries, Made]]:
+    """What becomes of the samples, in order; at most `count` of them are under way."""
+    waiting: deque[tuple[Entries, Future[Made]]] = deque()
+    for entries in samples:
+        waiting.append((entries, pool.submit(work, entries)))
+        if len(waiting) > count:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()
+
+
+def _finish(launch: Launch) -> Counter[str]:
+    """Write the lists; returns the samples of each split."""
+    counts = Counter[str]()
+
+    def counted() -> Iterator[Entry]:
+        for unit in launch.units:
+            for entry in launch.entries(unit):
+                counts[entry.split] += 1
+                yield entry
+
+    entries = counted()
+    launch.format.finish(entries)
+    deque(entries, maxlen=0)  # of a format without lists
+    launch.folder.finish(launch.meaning(), counts)
+    return counts

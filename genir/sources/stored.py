@@ -1,0 +1,177 @@
+"""What a run keeps, for export: its images or pairs as they lie in its shards, with their captions and labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from genir import images
+from genir.errors import ConfigError, PlanError, ShardError
+from genir.exporters.entry import Stored
+from genir.shards import reader
+from genir.shards.files import Marker, Row, ShardFiles, read_marker
+from genir.sources.tars import Sample, samples
+
+_COLUMNS = ("key", "epoch", "prompt", "verdict", "height", "width", "synthetic")
+_LABELS = "annotation_"
+_CAPTIONS = "caption_"
+
+
+@dataclass(frozen=True)
+class FinishedShard:
+    """A shard of a run."""
+
+    number: int
+    marker: Marker
+    take: int | None
+    """Of its kept images, in key order: where the run's target is reached; None: all."""
+
+
+class StoredRun:
+    """The finished shards of a run of `genir generate` or `genir degrade`."""
+
+    def __init__(
+        self,
+        root: Path,
+        selected: Collection[str] | None = None,
+        caption: str = "prompt",
+        gt: str = "hq",
+    ) -> None:
+        """Look at the plan and the markers.
+
+        Args:
+            root: the run directory.
+            selected: keys to take; None takes all that were kept.
+            caption: `prompt`, or the captioner whose texts are in the stage `caption_<captioner>`.
+            gt: which picture of a pair is its HQ: `hq` or `hq_usm`.
+
+        Raises:
+            PlanError: not a run, or nothing of it is finished.
+            ConfigError: the run does not store that HQ, or has no such captions.
+        """
+        self.root, self._selected, self._gt = root, selected, gt
+        try:
+            plan = json.loads((root / "plan.json").read_bytes())
+            meaning = plan["meaning"]
+            self._n_shards, self._cut = int(plan["shards"]), int(plan["shard_size"])
+            self.digest = str(plan["digest"])
+            self._stage = str(plan.get("stage", "image"))
+            self.format: images.Format = meaning["image"]["format"]
+            self.level = int(meaning["image"]["level"])
+            self.scale: int | None = int(meaning["degradation"]["scale"]) if self._stage == "lq" else None
+            self._named_by_epoch = meaning.get("epochs", 1) > 1
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PlanError(f"{root}/plan.json: not the plan of a run with images or pairs ({error!r})") from None
+        if self.scale is not None and not meaning["store"][gt]:
+            raise ConfigError(f"gt {gt}: {root} does not store it; make the pairs with store.{gt}=true")
+        self._captions = None if caption == "prompt" else f"{_CAPTIONS}{caption}"
+        if self._captions and not (root / self._captions).is_dir():
+            known = sorted(path.name.removeprefix(_CAPTIONS) for path in root.glob(f"{_CAPTIONS}*"))
+            raise ConfigError(
+                f"caption {caption}: {root} has no such captions; there are: {', '.join(['prompt', *known])}"
+            )
+        self.domains = sorted(path.name.removeprefix(_LABELS) for path in root.glob(f"{_LABELS}*"))
+        self.shards = self._finished()
+        if not self.shards:
+            raise PlanError(f"{root}: none of its shards is finished; run the command that makes it first")
+
+    def _finished(self) -> list[FinishedShard]:
+        try:
+            wanted = json.loads((self.root / "goal.json").read_bytes())["kept"]
+        except (FileNotFoundError, KeyError):
+            wanted = None
+        found: list[FinishedShard] = []
+        for number in range(self._n_shards):
+            marker = read_marker(self._files(self._stage, number))
+            if marker is None and wanted:
+                break  # a target counts the first shards without a gap
+            if marker is not None:
+                found.append(FinishedShard(number, marker, wanted))
+                wanted = wanted and max(0, wanted - marker.kept)
+                if wanted == 0:
+                    break
+        return found
+
+    def _files(self, stage: str, shard: int) -> ShardFiles:
+        return ShardFiles.of(self.root / stage, shard, self._n_shards)
+
+    def pictures(self, shard: FinishedShard) -> list[Stored]:
+        """Kept pictures of a shard in key order, those that are selected."""
+        rows = [row for row in self._rows(self._stage, shard.number, _COLUMNS) if row["verdict"] == "kept"]
+        rows = [row for row in rows[: shard.take] if self._selected is None or row["key"] in self._selected]
+        captions = self._texts(shard.number)
+        labels = {domain: self._labelled(domain, shard.number) for domain in self.domains}
+        return [
+            Stored(
+                row["key"],
+                f"{row['key']}_{row['epoch']}" if self._named_by_epoch else row["key"],
+                row["prompt"],
+                row["prompt"] if captions is None else captions.get(row["key"], ""),
+                row.get("synthetic") is not False,
+                row["height"],
+                row["width"],
+                tuple(domain for domain, keys in labels.items() if row["key"] in keys),
+            )
+            for row in rows
+        ]
+
+    def _rows(self, stage: str, shard: int, columns: Sequence[str]) -> list[Row]:
+        files = self._files(stage, shard)
+        return reader.rows(files, columns) if files.marker.exists() else []
+
+    def _texts(self, shard: int) -> dict[str, str] | None:
+        if self._captions is None:
+            return None
+        return {row["key"]: row["caption"] for row in self._rows(self._captions, shard, ("key", "caption"))}
+
+    def _labelled(self, domain: str, shard: int) -> set[str]:
+        rows = self._rows(f"{_LABELS}{domain}", shard, ("key", "verdict"))
+        return {row["key"] for row in rows if row["verdict"] == "kept"}
+
+    def files(self, picture: Stored) -> dict[str, bytes]:
+        """Stored files of a picture: `hq`, `lq`, ... and `json`, and its labels by domain.
+
+        Raises:
+            ShardError: they are not in the tars, though the tables say so.
+        """
+        shard = int(picture.key) // self._cut
+        sample = self._sample(self._stage, shard, picture.member)
+        found = {self._role(ending): file.read() for ending, file in sample.files.items()}
+        if "hq" not in found:
+            raise ShardError(f"{self._files(self._stage, shard).tar}: no HQ of {picture.member}; genir verify")
+        for domain in picture.labels:
+            found[domain] = self._sample(f"{_LABELS}{domain}", shard, picture.key).files["png"].read()
+        return found
+
+    def _role(self, ending: str) -> str:
+        role = ending.removesuffix(f".{self.format}")
+        return "hq" if role in (self.format, self._gt) else "raw_hq" if role == "hq" else role
+
+    def _sample(self, stage: str, shard: int, name: str) -> Sample:
+        tar = self._files(stage, shard).tar
+        sample = _index(tar).get(name)
+        if sample is not None:
+            return sample
+        raise ShardError(f"{tar}: no sample {name}, though its table says kept; genir verify tells more")
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """Model and versions; {} where the run does not say."""
+        try:
+            return json.loads((self.root / "env.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    @property
+    def bytes(self) -> int:
+        """Of all tars."""
+        return sum(shard.marker.data_bytes for shard in self.shards)
+
+
+@lru_cache(4)
+def _index(tar: Path) -> dict[str, Sample]:
+    return {sample.name: sample for sample in samples(tar)}
