@@ -106,13 +106,18 @@ def write(path: Path, data: bytes) -> None:
 
 
 def place(path: Path, data: bytes, scratch: Path) -> None:
-    """As `write`, by way of a folder of the same file system: a crash leaves nothing beside `path`.
+    """Create or replace a file by way of a folder of the same file system; `path` is whole or absent after a kill.
 
-    The file's name is on the disk for sure only after `sync_folder`, which serves many files at once.
+    After a power cut it is so only if `settle` was called: one wait for many files.
     """
     temporary = _temporary(scratch / path.name)
-    _write_new(temporary, data)
+    temporary.write_bytes(data)
     os.replace(temporary, path)
+
+
+def settle() -> None:
+    """Wait until all that was written is on the disk."""
+    os.sync()
 
 
 @contextlib.contextmanager

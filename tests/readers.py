@@ -11,7 +11,7 @@ from PIL import Image
 def pixels(source):
     """RGB, (H, W, 3)."""
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"))
 
 
 def basicsr_list(root):

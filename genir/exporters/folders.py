@@ -49,8 +49,6 @@ class Folders:
                 storage.place(file, data, self.target.scratch)
 
         yield add
-        for folder in folders:
-            storage.sync_folder(folder)
 
     def finish(self, entries: Iterable[Entry]) -> None:
         """All lists, a line an entry, each replaced whole."""

@@ -47,7 +47,8 @@ def test_path_lists(pairs, tmp_path):
     out = exported(pairs, tmp_path / "out", "paths")
     gt, lq = ((out / f"{role}.txt").read_text().splitlines() for role in ("gt", "lq"))
     found = {
-        path.rpartition("/")[2][:-4]: (readers.pixels(path), readers.pixels(l)) for path, l in zip(gt, lq, strict=True)
+        path.rpartition("/")[2][:-4]: (readers.pixels(path), readers.pixels(small))
+        for path, small in zip(gt, lq, strict=True)
     }
     assert all(path.startswith(f"{tmp_path}/out/gt/") for path in gt)
     assert same(found, pictures(pairs, "lq"))
@@ -91,6 +92,6 @@ def _features(text):
 def test_jodi(images, tmp_path):
     found = readers.jodi(exported(images, tmp_path / "out", "jodi"))
     prompts = {row["key"]: row["prompt"] for row in rows(images, "image")}
-    assert same(found, pictures(images, "image"))
+    assert same({key: (image, None) for key, (image, _, _) in found.items()}, pictures(images, "image"))
     assert {key: caption for key, (_, caption, _) in found.items()} == {key: {"prompt": prompts[key]} for key in found}
     assert all(json.loads(line)["synthetic"] for line in (tmp_path / "out/metadata.jsonl").read_text().splitlines())

@@ -127,9 +127,9 @@ def test_a_run_that_grows(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["seesr", "lmdb", "webdataset"])
 def test_a_killed_export_goes_on(pairs, tmp_path, name):
-    whole = tree(exported(pairs, tmp_path / "whole", name, "shards_per_file=1", "tile={size: 24, step: 6}"))
+    whole = tree(exported(pairs, tmp_path / "whole", name, "shards_per_file=1", "tile={size: 48, step: 12}"))
     out = tmp_path / "killed"
-    process = start(pairs, out, name, "shards_per_file=1", "tile={size: 24, step: 6}")
+    process = start(pairs, out, name, "shards_per_file=1", "tile={size: 48, step: 12}")
     while process.poll() is None and not list((out / ".genir").glob("*.done")):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -139,7 +139,7 @@ def test_a_killed_export_goes_on(pairs, tmp_path, name):
     for path, data in tree(out).items():
         if path.endswith((".png", ".tar")):
             assert data == whole[path], path
-    exported(pairs, out, name, "shards_per_file=1", "tile={size: 24, step: 6}")
+    exported(pairs, out, name, "shards_per_file=1", "tile={size: 48, step: 12}")
     there, wanted = ({path: data for path, data in one.items() if path[-4:] != ".mdb"} for one in (tree(out), whole))
     assert there == wanted
     if name == "lmdb":
@@ -149,7 +149,7 @@ def test_a_killed_export_goes_on(pairs, tmp_path, name):
 
 
 def test_a_polite_stop_is_code_75(pairs, tmp_path):
-    process = start(pairs, tmp_path / "out", "seesr", "tile={size: 24, step: 6}")
+    process = start(pairs, tmp_path / "out", "seesr", "tile={size: 48, step: 12}")
     while process.poll() is None and not list((tmp_path / "out/.genir").glob("*.done")):
         time.sleep(0.002)
     process.terminate()

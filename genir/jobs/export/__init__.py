@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from genir import ranks
 from genir.errors import ShardError, Stopped
-from genir.jobs.export.launch import Launch, Unit
+from genir.jobs.export.folder import Unit
+from genir.jobs.export.launch import Launch
 
 if TYPE_CHECKING:
     from genir.config.export import Export
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Made = list[tuple[Entry, dict[str, bytes]]]
 
 log = logging.getLogger("genir")
-LOG_SECONDS = 30
+SETTLE_SECONDS = 20  # between two waits for the disk; a kill costs so much work at most
 
 
 def export(config: Export) -> int:
@@ -41,7 +42,7 @@ def export(config: Export) -> int:
     for line in launch.description():
         log.info("%s", line)
     with launch.folder.opened(launch.meaning()):
-        left = [unit for unit in launch.units if not launch.is_done(unit)]
+        left = [unit for unit in launch.units if not launch.folder.is_done(unit)]
         try:
             _write(launch, left, stop)
         except Stopped:
@@ -64,20 +65,21 @@ def _write(launch: Launch, units: list[Unit], stop: ranks.StopSignal) -> None:
     if not units:
         return
     launch.load()
-    begin = told = time.monotonic()
-    written = 0
+    begin = time.monotonic()
+    settled, written, samples = 0.0, list[Unit](), 0
     with ThreadPoolExecutor(launch.config.threads) as pool:
-        for done, unit in enumerate(units):
+        for number, unit in enumerate(units, 1):
             with launch.format.unit(unit.name) as add:
                 for count in _fill(launch, unit, add, pool):
-                    written += count
+                    samples += count
                     if stop():
+                        launch.folder.mark(written)
                         raise Stopped
-                    if time.monotonic() - told > LOG_SECONDS:
-                        told = time.monotonic()
-                        rate = written / (told - begin)
-                        log.info("%d of %d parts, %.1f samples/s", done, len(units), rate)
-            launch.folder.mark(unit.name, unit.sources)
+            written.append(unit)
+            if time.monotonic() - settled > SETTLE_SECONDS or unit is units[-1]:
+                launch.folder.mark(written)
+                settled, written = time.monotonic(), []
+                log.info("%d of %d parts, %.1f samples/s", number, len(units), samples / (settled - begin))
 
 
 def _fill(launch: Launch, unit: Unit, add: Add, pool: ThreadPoolExecutor) -> Iterator[int]:

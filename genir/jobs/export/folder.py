@@ -6,15 +6,31 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genir import storage
 from genir.config.base import differences
 from genir.errors import PlanError, ShardError
+from genir.sources.stored import FinishedShard
 
 DOCUMENT = "export.json"
 _HIDDEN = ".genir"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Shards of a run that are exported together."""
+
+    name: str
+    shards: list[FinishedShard]
+
+    @property
+    def contents(self) -> bytes:
+        """What the unit is made of, as its marker says it."""
+        sources = [[shard.number, shard.take, shard.marker.files] for shard in self.shards]
+        return json.dumps({"sources": sources}, indent=1).encode()
 
 
 class ExportFolder:
@@ -75,23 +91,25 @@ class ExportFolder:
         finally:
             os.close(lock)
 
-    def is_done(self, unit: str, sources: Sequence[str]) -> bool:
+    def is_done(self, unit: Unit) -> bool:
         """Is the unit exported, from these very shards?"""
         try:
-            return json.loads(self._marker(unit).read_bytes()) == {"sources": list(sources)}
-        except (FileNotFoundError, ValueError):
+            return self._marker(unit).read_bytes() == unit.contents
+        except FileNotFoundError:
             return False
 
-    def mark(self, unit: str, sources: Sequence[str]) -> None:
-        """The unit is exported: its shards by the SHA-256 of their tables."""
-        storage.write(self._marker(unit), json.dumps({"sources": list(sources)}).encode())
+    def mark(self, units: Sequence[Unit]) -> None:
+        """The units are exported, once their files are on the disk."""
+        storage.settle()
+        for unit in units:
+            storage.write(self._marker(unit), unit.contents)
 
     def finish(self, meaning: Mapping[str, Any], counts: Mapping[str, int]) -> None:
         """Note how many samples each split has."""
         self._write({"meaning": meaning, "samples": dict(counts)})
 
-    def _marker(self, unit: str) -> Path:
-        return self._hidden / f"{unit}.done"
+    def _marker(self, unit: Unit) -> Path:
+        return self._hidden / f"{unit.name}.done"
 
     def _write(self, facts: Mapping[str, Any]) -> None:
         with storage.explained(self.out):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,26 +27,13 @@ from genir.exporters.pictures import Cutter
 from genir.exporters.realesrgan import realesrgan
 from genir.exporters.seesr import seesr
 from genir.exporters.webdataset import WebDataset
-from genir.jobs.export.folder import ExportFolder
+from genir.jobs.export.folder import ExportFolder, Unit
 from genir.runs.summary import human_bytes
 from genir.sources.open import selected_keys
 from genir.sources.stored import FinishedShard, StoredRun
 
 _PAIRS_ONLY = ("seesr", "dreamclear")
 _IMAGES_ONLY = ("jodi",)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What is exported at a time."""
-
-    name: str
-    shards: list[FinishedShard]
-
-    @property
-    def sources(self) -> list[str]:
-        """What it is made of."""
-        return [f"{shard.number}:{shard.take}:{digest(shard.marker.files)}" for shard in self.shards]
 
 
 class Launch:
@@ -131,7 +117,7 @@ class Launch:
 
     def _bytes_left(self) -> int:
         """Estimate: tiles without overlap weigh what the pictures do."""
-        shards = [shard for unit in self.units if not self.is_done(unit) for shard in unit.shards]
+        shards = [shard for unit in self.units if not self.folder.is_done(unit) for shard in unit.shards]
         return sum(shard.marker.data_bytes for shard in shards)
 
     @cached_property
@@ -142,10 +128,6 @@ class Launch:
         for shard in self.run.shards:
             found.setdefault(shard.number // size, []).append(shard)
         return [Unit(f"{number:06d}", shards) for number, shards in found.items()]
-
-    def is_done(self, unit: Unit) -> bool:
-        """Is the unit exported as the run has it now?"""
-        return self.folder.is_done(unit.name, unit.sources)
 
     def entries(self, unit: Unit) -> Iterator[Entry]:
         """Everything that is exported of a unit, from tables alone."""
@@ -172,7 +154,7 @@ class Launch:
         config, run = self.config, self.run
         kind = "images" if run.scale is None else f"pairs x{run.scale}"
         kept = sum(min(shard.marker.kept, shard.take or shard.marker.kept) for shard in run.shards)
-        left = sum(not self.is_done(unit) for unit in self.units)
+        left = sum(not self.folder.is_done(unit) for unit in self.units)
         return [
             f"export      {config.format}, {self.folder.out}" + (", resumed" if self.folder.is_begun else ", new"),
             f"input       {config.input}: {kept} kept {kind} in {len(run.shards)} finished shards",
