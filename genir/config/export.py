@@ -49,10 +49,12 @@ class Export(Strict):
     """All keys of `genir export`."""
 
     format: FormatName = Field(description="who reads it")
-    input: FilePath = Field(description="run directory of genir generate (images) or genir degrade (pairs)")
+    input: FilePath = Field(
+        description="run directory of genir generate (images) or genir degrade (pairs), or RUN#SELECTION"
+    )
     out: FilePath = Field(min_length=1, description="where the files go; the same command resumes")
     keys: FilePath | None = Field(
-        default=None, description="what to take: a selection (.parquet), or .txt with a key a line"
+        default=None, description="file with the keys to take: .txt (one a line) or .parquet, such as a selection"
     )
     gt: Literal["hq", "hq_usm"] = Field(default="hq", description="ground truth of pairs: raw, or sharpened")
     caption: str = Field(default="prompt", min_length=1, description="prompt, or the name of a captioner")

@@ -75,7 +75,7 @@ class RunSource:
             return Original(key, key, "", "not made yet", _nothing)
         reason = self._reason(number, row)
         if not reason and row["verdict"] != "kept":
-            path = self._beside(shard, key)
+            path = beside(self._root, self._files(shard).name, key)
             if path is not None:
                 return Original(key, key, row["prompt"], "", partial(_read_beside, path, row))
             reason = NO_PIXELS
@@ -87,12 +87,6 @@ class RunSource:
         if row["verdict"] != "kept":
             return row["reason"] or row["verdict"]
         return "" if self._selected is None or row["key"] in self._selected else NOT_SELECTED
-
-    def _beside(self, shard: int, key: str) -> Path | None:
-        """The pixels of a rejected image, where they were kept or made again."""
-        folders = (self._root / "regenerated", self._root / "rejects" / self._files(shard).name)
-        files = (folder / f"{key}.{ending}" for folder in folders for ending in ("png", "webp"))
-        return next((file for file in files if file.exists()), None)
 
     def _files(self, shard: int) -> ShardFiles:
         return ShardFiles.of(self._root / "image", shard, self._shards)
@@ -132,7 +126,19 @@ def _read(files: ShardFiles, row: Row) -> tuple[np.ndarray, bool]:
 
 
 def _read_beside(path: Path, row: Row) -> tuple[np.ndarray, bool]:
+    return judged_pixels(path, row["pixels_sha256"]), bool(row.get("synthetic", True))
+
+
+def beside(root: Path, shard: str, key: str) -> Path | None:
+    """The pixels of a rejected image, where they were kept or made again."""
+    folders = (root / "regenerated", root / "rejects" / shard)
+    files = (folder / f"{key}.{ending}" for folder in folders for ending in ("png", "webp"))
+    return next((file for file in files if file.exists()), None)
+
+
+def judged_pixels(path: Path, sha256: str) -> np.ndarray:
+    """Pixels that lie beside the shards; raises ImageError if they are not those that the gates saw."""
     pixels_CHW = images.decode(path.read_bytes())
-    if images.pixels_sha256(pixels_CHW) != row["pixels_sha256"]:
+    if images.pixels_sha256(pixels_CHW) != sha256:
         raise ImageError(f"{path}: other pixels than were judged (made again on other hardware or libraries?)")
-    return pixels_CHW, bool(row.get("synthetic", True))
+    return pixels_CHW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from genir.errors import ConfigError, PlanError, ShardError
 from genir.exporters.entry import Stored
 from genir.shards import reader
 from genir.shards.files import Marker, Row, ShardFiles, read_marker
+from genir.shards.selection import Selection
+from genir.sources.run import beside, judged_pixels
 from genir.sources.tars import Sample, samples
 
 _COLUMNS = ("key", "epoch", "prompt", "verdict", "height", "width", "synthetic")
@@ -38,6 +41,7 @@ class StoredRun:
         self,
         root: Path,
         selected: Collection[str] | None = None,
+        selection: Selection | None = None,
         caption: str = "prompt",
         gt: str = "hq",
     ) -> None:
@@ -46,6 +50,7 @@ class StoredRun:
         Args:
             root: the run directory.
             selected: keys to take; None takes all that were kept.
+            selection: verdicts that replace the run's own.
             caption: `prompt`, or the captioner whose texts are in the stage `caption_<captioner>`.
             gt: which picture of a pair is its HQ: `hq` or `hq_usm`.
 
@@ -53,7 +58,9 @@ class StoredRun:
             PlanError: not a run, or nothing of it is finished.
             ConfigError: the run does not store that HQ, or has no such captions.
         """
-        self.root, self._selected, self._gt = root, selected, gt
+        self.root, self._selected, self._selection, self._gt = root, selected, selection, gt
+        self.without_pixels = set[str]()
+        """Keys that the selection takes, and of which no pixels are stored, in the shards that were asked for."""
         try:
             plan = json.loads((root / "plan.json").read_bytes())
             meaning = plan["meaning"]
@@ -66,6 +73,8 @@ class StoredRun:
             self._named_by_epoch = meaning.get("epochs", 1) > 1
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PlanError(f"{root}/plan.json: not the plan of a run with images or pairs ({error!r})") from None
+        if selection is not None and selection.run != self.digest:
+            raise PlanError(f"{root}: the selection {selection.name!r} belongs to another run")
         if self.scale is not None and not meaning["store"][gt]:
             raise ConfigError(f"gt {gt}: {root} does not store it; make the pairs with store.{gt}=true")
         self._captions = None if caption == "prompt" else f"{_CAPTIONS}{caption}"
@@ -80,10 +89,10 @@ class StoredRun:
             raise PlanError(f"{root}: none of its shards is finished; run the command that makes it first")
 
     def _finished(self) -> list[FinishedShard]:
-        try:
-            wanted = json.loads((self.root / "goal.json").read_bytes())["kept"]
-        except (FileNotFoundError, KeyError):
-            wanted = None
+        wanted = None
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            if self._selection is None:  # which says itself what is taken
+                wanted = json.loads((self.root / "goal.json").read_bytes())["kept"]
         found: list[FinishedShard] = []
         for number in range(self._n_shards):
             marker = read_marker(self._files(self._stage, number))
@@ -101,8 +110,7 @@ class StoredRun:
 
     def pictures(self, shard: FinishedShard) -> list[Stored]:
         """Kept pictures of a shard in key order, those that are selected."""
-        rows = [row for row in self._rows(self._stage, shard.number, _COLUMNS) if row["verdict"] == "kept"]
-        rows = [row for row in rows[: shard.take] if self._selected is None or row["key"] in self._selected]
+        rows = self._taken(shard)
         captions = self._texts(shard.number)
         labels = {domain: self._labelled(domain, shard.number) for domain in self.domains}
         return [
@@ -115,9 +123,28 @@ class StoredRun:
                 row["height"],
                 row["width"],
                 tuple(domain for domain, keys in labels.items() if row["key"] in keys),
+                "" if row["verdict"] == "kept" else row["pixels_sha256"],
             )
             for row in rows
         ]
+
+    def _taken(self, shard: FinishedShard) -> list[Row]:
+        if self._selection is None:
+            rows = [row for row in self._rows(self._stage, shard.number, _COLUMNS) if row["verdict"] == "kept"]
+            return [row for row in rows[: shard.take] if self._selected is None or row["key"] in self._selected]
+        rows = self._rows(self._stage, shard.number, (*_COLUMNS, "pixels_sha256"))
+        rows = [row for row in rows if not self._selection.reason(int(row["key"]))]
+        there = [row for row in rows if row["verdict"] == "kept" or self._beside(shard.number, row["key"])]
+        self.without_pixels |= {row["key"] for row in rows} - {row["key"] for row in there}
+        return there
+
+    def _beside(self, shard: int, key: str) -> Path | None:
+        return beside(self.root, self._files(self._stage, shard).name, key)
+
+    def identity(self, shard: FinishedShard) -> list[Any]:
+        """What decides which pictures a shard holds."""
+        facts: list[Any] = [shard.number, shard.take, shard.marker.files]
+        return facts if self._selection is None else [*facts, [one.key for one in self.pictures(shard)]]
 
     def _rows(self, stage: str, shard: int, columns: Sequence[str]) -> list[Row]:
         files = self._files(stage, shard)
@@ -139,6 +166,12 @@ class StoredRun:
             ShardError: they are not in the tars, though the tables say so.
         """
         shard = int(picture.key) // self._cut
+        if picture.rejected:
+            path = self._beside(shard, picture.key)
+            if path is None:
+                raise ShardError(f"{self.root}: the pixels of {picture.key} were there and are gone; run it again")
+            pixels_CHW = judged_pixels(path, picture.rejected)
+            return {"hq": images.encode(pixels_CHW, self.format, self.level, picture.synthetic)}
         sample = self._sample(self._stage, shard, picture.member)
         found = {self._role(ending): file.read() for ending, file in sample.files.items()}
         if "hq" not in found:

@@ -14,9 +14,11 @@ from exported import config, exported, make_images, make_pairs, pictures, rows, 
 from PIL import Image
 from processes import TESTS, forked
 
+from genir import images as codec
 from genir.errors import ConfigError, GenirError, PlanError, ShardError
 from genir.jobs.export import dry_run, export
 from genir.jobs.export.folder import ExportFolder
+from genir.shards import selection
 
 FORMATS = ["basicsr", "realesrgan", "paths", "lmdb", "seesr", "webdataset", "imagefolder", "parquet"]
 
@@ -92,6 +94,25 @@ def test_only_what_is_selected(images, tmp_path):
     (tmp_path / "keys.txt").write_text("\n".join(keys))
     out = exported(images, tmp_path / "out", "basicsr", f"keys={tmp_path}/keys.txt")
     assert sorted(readers.basicsr_list(out)) == keys
+
+
+def test_a_selection_takes_what_the_run_rejected(tmp_path, caplog):
+    run = tmp_path / "run"
+    forked(run, prompts=16, shard_size=8, batch=4, sizes=[[24, 36]], keep_rejects=True)
+    table = rows(run, "image")
+    lost, found, *others = [row["key"] for row in table if row["verdict"] != "kept"]
+    (run / "rejects" / "000000" / f"{lost}.png").unlink()
+    taken = [row["key"] for row in table if row["key"] not in others][1:]
+    choices = [(row["key"], "kept" if row["key"] in taken else "rejected", "") for row in table]
+    digest = json.loads((run / "plan.json").read_text())["digest"]
+    selection.write(selection.path_of(run, "loose"), [choices], digest, {"gates": {}})
+    out = exported(f"{run}#loose", tmp_path / "out", "basicsr")
+    assert sorted(readers.basicsr_list(out)) == [key for key in taken if key != lost]
+    assert "1 selected images are left out: no pixels are stored" in caplog.text
+    hashes = {row["key"]: row["pixels_sha256"] for row in table}
+    pixels_CHW = readers.pixels(out / "gt" / f"{found}.png").transpose(2, 0, 1)
+    assert codec.pixels_sha256(pixels_CHW) == hashes[found]
+    assert codec.says_synthetic(out / "gt" / f"{found}.png")
 
 
 def test_a_target_leaves_the_surplus(tmp_path):

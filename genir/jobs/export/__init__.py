@@ -49,6 +49,9 @@ def export(config: Export) -> int:
             log.info("stopped by %s; the same command goes on from here", stop.name)
             return ranks.worker().stopped_exit_code
         counts = _finish(launch)
+    if launch.run.without_pixels:
+        count = len(launch.run.without_pixels)
+        log.warning("%d selected images are left out: no pixels are stored; genir regenerate makes them again", count)
     log.info("%s: %s", launch.folder.out, ", ".join(f"{count} {split or 'samples'}" for split, count in counts.items()))
     return 0
 

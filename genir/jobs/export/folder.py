@@ -25,12 +25,8 @@ class Unit:
 
     name: str
     shards: list[FinishedShard]
-
-    @property
-    def contents(self) -> bytes:
-        """What the unit is made of, as its marker says it."""
-        sources = [[shard.number, shard.take, shard.marker.files] for shard in self.shards]
-        return json.dumps({"sources": sources}, indent=1).encode()
+    contents: bytes
+    """What it is made of, as its marker says it."""
 
 
 class ExportFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,8 @@ from genir.exporters.seesr import seesr
 from genir.exporters.webdataset import WebDataset
 from genir.jobs.export.folder import ExportFolder, Unit
 from genir.runs.summary import human_bytes
+from genir.shards import selection
+from genir.shards.selection import Selection
 from genir.sources.open import selected_keys
 from genir.sources.stored import FinishedShard, StoredRun
 
@@ -41,8 +44,10 @@ class Launch:
 
     def __init__(self, config: Export) -> None:
         self.config = config
+        root, chosen = _selection(config.input)
         self._selected = None if config.keys is None else selected_keys(Path(config.keys))
-        self.run = StoredRun(Path(config.input), self._selected, config.caption, config.gt)
+        self._selection = chosen and chosen.sha256
+        self.run = StoredRun(root, self._selected, chosen, config.caption, config.gt)
         self.folder = ExportFolder(Path(config.out))
         self._check_fit()
         self.target = Target(self.folder.out, self.folder.scratch, self.run.scale, self.run.format, self.run.bytes)
@@ -51,6 +56,8 @@ class Launch:
 
     def _check_fit(self) -> None:
         config, scale = self.config, self.run.scale
+        if config.keys is not None and self._selection is not None:
+            raise ConfigError(f"keys {config.keys}: {config.input} names a selection already; leave one of them out")
         if scale is None and config.format in _PAIRS_ONLY:
             raise ConfigError(
                 f"format {config.format}: wants pairs, and {config.input} holds images; run genir degrade"
@@ -105,7 +112,7 @@ class Launch:
     def meaning(self) -> dict[str, Any]:
         """What makes two exports the same."""
         keys = None if self._selected is None else digest({"keys": sorted(self._selected)})
-        return {**self.config.meaning(), "input": self.run.digest, "keys": keys}
+        return {**self.config.meaning(), "input": self.run.digest, "selection": self._selection, "keys": keys}
 
     def check(self) -> None:
         """Refuse another export's folder and a disk without room; writes nothing."""
@@ -127,7 +134,10 @@ class Launch:
         found: dict[int, list[FinishedShard]] = {}
         for shard in self.run.shards:
             found.setdefault(shard.number // size, []).append(shard)
-        return [Unit(f"{number:06d}", shards) for number, shards in found.items()]
+        return [
+            Unit(f"{number:06d}", shards, json.dumps([self.run.identity(shard) for shard in shards]).encode())
+            for number, shards in found.items()
+        ]
 
     def entries(self, unit: Unit) -> Iterator[Entry]:
         """Everything that is exported of a unit, from tables alone."""
@@ -160,6 +170,14 @@ class Launch:
             f"input       {config.input}: {kept} kept {kind} in {len(run.shards)} finished shards",
             f"disk        about {human_bytes(self._bytes_left())} for {left} of {len(self.units)} parts that are left",
         ]
+
+
+def _selection(place: str) -> tuple[Path, Selection | None]:
+    """The run of `RUN#SELECTION`, and its selection."""
+    if "#" not in place or Path(place).exists():
+        return Path(place), None
+    root, _, name = place.rpartition("#")
+    return Path(root), selection.read(Path(root), name)
 
 
 def _enlarged(lq_CHW: np.ndarray, scale: int) -> np.ndarray:
