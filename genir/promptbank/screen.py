@@ -30,6 +30,9 @@ LISTS = {  # file -> reason, in the order in which reasons are given
 }
 REASONS = tuple(dict.fromkeys(LISTS.values()))
 _WORD = re.compile(r"[^\W_]+(?:[.'’&-][^\W_]+)*")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+)  # soft hyphens, joiners
 _POSSESSIVE = re.compile(r"['’]s?$")
 _STOP = re.compile(r"[,;:!?]")
 _likenesses = """
@@ -86,6 +89,7 @@ class Screen:
 
     def findings(self, text: str) -> list[Finding]:
         """All reasons to remove the prompt, one a kind of reason; empty: keep it."""
+        text = text if text.isascii() else _INVISIBLE.sub("", text)
         matches = list(_WORD.finditer(text))
         raw = [match.group() for match in matches]
         words = [_plain(word) for word in raw]

@@ -89,7 +89,7 @@ class _Sample:
     def compare(self, position: int, words: set[str]) -> None:
         rows = [self._row[word] for word in words if word in self._row]
         shared = self._has[rows].sum(axis=0, dtype=np.int64)
-        similarity = shared / (self._sizes + len(words) - shared)
+        similarity = shared / np.maximum(1, self._sizes + len(words) - shared)  # prompts of punctuation have no words
         if position in self._column:
             similarity[self._column[position]] = 0
         np.maximum(self.nearest, similarity, out=self.nearest)

@@ -67,6 +67,12 @@ def test_all_fields_survive(folder):
     assert read(folder / "c.jsonl") == [record]
 
 
+def test_the_screen_says_what_it_cannot_read(folder, capsys):
+    (folder / "a.txt").write_text("湖、木、夕日\nрыбак у пруда\n🦊 in the snow\n", encoding="utf-8")
+    assert run(["prompts", "screen", "a.txt", "-o", "b.jsonl"]) == 0
+    assert "2 of them have no word in Latin letters" in capsys.readouterr().out
+
+
 def test_stats_for_programs(folder, capsys):
     (folder / "a.txt").write_text("a red fox\na blue whale\nfog, pier\n")
     assert run(["prompts", "stats", "a.txt", "--json"]) == 0
@@ -85,6 +91,7 @@ def test_stats_for_programs(folder, capsys):
         (["screen", "none.jsonl", "-o", "new.jsonl"], "none.jsonl: no such prompt file"),
         (["screen", "there.jsonl", "-o", "there.jsonl"], "there.jsonl: is there already"),
         (["dedupe", "bad.jsonl", "-o", "new.jsonl"], 'bad.jsonl line 2: no "prompt"'),
+        (["screen", "empty", "-o", "new.jsonl"], "`empty` is a mode of genir generate, not a prompt file"),
         (["stats", "there.jsonl", "--plot", "page.gif"], "page.gif: a plot ends in one of .png, .svg, .pdf"),
     ],
 )

@@ -168,7 +168,7 @@ def test_two_writers_of_one_file(capsys):
     [
         (["prompts=none.jsonl"], "none.jsonl: no such prompt file"),
         (["prompts=bad.jsonl"], "bad.jsonl line 2: not valid JSON"),
-        (["prompts=empty"], "prompts: `empty` is nothing to start from"),
+        (["prompts=empty"], "`empty` is a mode of genir generate"),
         (["out=a.jsonl"], "a.jsonl: is there already"),
         (["instruction=none.txt"], "instruction none.txt: cannot be read"),
         (["instruction=blank.txt"], "instruction blank.txt: is empty"),

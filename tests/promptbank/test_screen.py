@@ -58,6 +58,8 @@ def test_recall_and_precision(screen, chosen, least_recall, least_bound, least_p
         ("monet-like lilies", "artist", "monet-like"),
         ("dunes, Sebastião Salgado", "artist", "Sebastião Salgado"),
         ("a woman's silhouette", "people", "woman's"),
+        ("a s\u200bai\u00adlor, rope", "people", "sailor"),
+        ("a ﬁsherman and a ｗｏｍａｎ", "people", "ﬁsherman"),
         ("a soldier, beetles", "people", "soldier"),
         ("member no. A9912345", "contact", "personal number: member no. A9912345"),
     ],

@@ -7,8 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from genir.errors import ExtraError
-from genir.jobs.prompts.output import jsonl, refuse_existing, removed_beside, writing
-from genir.promptfile import PromptFiles
+from genir.jobs.prompts.output import jsonl, prompt_files, refuse_existing, removed_beside, writing
 from genir.promptrecord import json_line
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def dedupe(names: Sequence[str], out_name: str, threshold: float) -> Iterator[st
     out = jsonl(out_name)
     removed = removed_beside(out)
     refuse_existing(out, removed)
-    prompts, counts = PromptFiles(names), Counter[str]()
+    prompts, counts = prompt_files(names), Counter[str]()
     with writing(out) as file, writing(removed) as rest:
         for prompt, fate in fates(prompts.read(0, prompts.count), threshold):
             counts[fate] += 1

@@ -1,4 +1,4 @@
-"""Prompt files that these commands write: whole or absent, never over one that is there."""
+"""Prompt files that these commands read and write; what is written is whole or absent, never over what is there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from genir import storage
 from genir.errors import PromptError
+from genir.promptfile import EMPTY, PromptFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+
+def prompt_files(names: Sequence[str]) -> PromptFiles:
+    """The files; raises PromptError, also for the empty prompt, which only a run can use."""
+    if EMPTY in names:
+        raise PromptError(f"`{EMPTY}` is a mode of genir generate, not a prompt file; name a file")
+    return PromptFiles(names)
 
 
 def refuse_existing(*paths: Path) -> None:

@@ -7,10 +7,9 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from genir.errors import PromptError
-from genir.jobs.prompts.output import refuse_existing, writing
+from genir.jobs.prompts.output import prompt_files, refuse_existing, writing
 from genir.promptbank.plot import page
 from genir.promptbank.stats import TOP, Stats, stats
-from genir.promptfile import PromptFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,7 @@ def measure(names: Sequence[str], plot: str | None) -> Stats:
             raise PromptError(f"{plot}: a plot ends in one of {', '.join(_KINDS)}")
         refuse_existing(path)
         page(Stats(prompts=1), path.suffix[1:])  # a missing library is told before the bank is read
-    found = stats(PromptFiles(names))
+    found = stats(prompt_files(names))
     if path is not None:
         with writing(path) as file:
             file.write(page(found, path.suffix[1:]))

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from genir import ranks, storage
 from genir.chat.ask import Chat
 from genir.errors import ConfigError, PromptError, Stopped
-from genir.jobs.prompts.output import jsonl, refuse_existing, removed_beside, writing
+from genir.jobs.prompts.output import jsonl, prompt_files, refuse_existing, removed_beside, writing
 from genir.promptbank.screen import Screen
 from genir.promptbank.write import Writer, Written
-from genir.promptfile import EMPTY, PromptFiles
 from genir.promptrecord import json_line
 from genir.resources import locate
 from genir.runs.build import chat_model
@@ -45,9 +44,7 @@ def write(config: Write) -> int:
     out = jsonl(config.out)
     removed, answers = removed_beside(out), out.with_suffix(".chat")
     refuse_existing(out, removed)
-    if EMPTY in config.prompts:
-        raise ConfigError(f"prompts: `{EMPTY}` is nothing to start from; name a file")
-    prompts, instruction = PromptFiles(config.prompts), _instruction(config.instruction)
+    prompts, instruction = prompt_files(config.prompts), _instruction(config.instruction)
     prompts.check()
     count = prompts.count if config.limit is None else min(config.limit, prompts.count)
     stop, counts, done, told = ranks.StopSignal(), Counter[str](), 0, time.monotonic()
