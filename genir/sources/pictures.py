@@ -26,6 +26,7 @@ class Picture:
     """uint8 RGB; None: it is not taken, or cannot be read."""
     synthetic: bool | None = None
     nonfinite: bool = False
+    batch_executed: int | None = None
     error: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
     verdict: Verdict | None = None
