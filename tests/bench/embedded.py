@@ -7,8 +7,9 @@ every row. Distances are to renders of other such scenes, in the scene features 
 number here is an FID or KID); the row "renders" is what real pictures of the captions' scenes reach, and the rows below
 it are the same pictures made worse: what the distance makes of quality alone. "nearer by" is the difference to the
 distance of "renders" or of "plain", with its standard error: captions, noise and reference are the same, so it is far
-surer than the distances. `--oracle` is the model trained with true quality words on everything, told "sharp". `--pool`
-holds the training pictures; without it a sample of them is rendered anew. `--photographs` adds unpacked Debian packages
+surer than the distances. `--oracle` is the model trained with true quality words on everything, told "sharp", alone
+and against the negative words; the gap is that of the latter, which is what a dual prompt steers. `--pool` holds the
+training pictures; without it a sample of them is rendered anew. `--photographs` adds unpacked Debian packages
 (tools/embedded) to the photographs of scikit-image.
 """
 
@@ -234,7 +235,8 @@ def main():
         both = table.row("words and negative", draw(workers, args.model, captions, GOOD, BAD)[0], "plain")
         oracle = None
         if args.oracle:
-            oracle = table.row("oracle", draw(workers, args.oracle, captions, "sharp", "")[0], "plain")
+            table.row("oracle", draw(workers, args.oracle, captions, "sharp", "")[0], "plain")
+            oracle = table.row("oracle, negative", draw(workers, args.oracle, captions, "sharp", BAD)[0], "plain")
     gap = round(plain["kernel"] / oracle["kernel"], 3) if oracle else None
     print(f"oracle gap: {gap or 'not measured (--oracle FOLDER)'}")
 
