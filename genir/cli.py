@@ -40,6 +40,8 @@ examples:
   genir degrade configs/degrade_realesrgan.yaml input=outputs/a degradation=bsrgan degradation.scale=2
   genir degrade configs/degrade_realesrgan.yaml "input={castles: outputs/castles, own: photos}"
   torchrun --standalone --nproc_per_node 2 -m genir degrade configs/degrade_realesrgan.yaml input=outputs/castles
+  genir degrade configs/degrade_dreamclear.yaml input=DIV2K_valid_HR run=outputs/div2k --protocol dreamclear
+  genir degrade configs/degrade_dreamclear.yaml input=DIV2K_valid_HR run=outputs/again --protocol published.jsonl
 Degradations: bicubic light bsrgan realesrgan seesr dreamclear, or a .yaml file of blocks. Inputs: a genir run
 (its kept images; it may still grow), RUN#SELECTION, a folder of photographs, tars, or several.
 """
@@ -184,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     degrade = _command(commands, "degrade", _degrade, "HQ pictures into HQ-LQ pairs; resumes", _DEGRADE)
     degrade.add_argument("config", metavar="CONFIG.yaml", help="configs/degrade_*.yaml, or your own")
     degrade.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example input=outputs/a epochs=4")
+    degrade.add_argument("--protocol", metavar="NAME", help="test pairs to publish: dreamclear, or a manifest")
     degrade.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
     files = _command(commands, "export", _export, "a run as the files that a trainer reads; resumes", _EXPORT)
     files.add_argument("config", metavar="CONFIG.yaml", help="configs/export_*.yaml, or your own")
@@ -331,12 +334,12 @@ def _degrade(options: argparse.Namespace) -> int:
     if options.dry_run:
         from genir.jobs.degrade import dry_run
 
-        for line in dry_run(config):
+        for line in dry_run(config, options.protocol):
             print(line)  # noqa: T201
         return 0
     from genir.jobs.degrade import degrade
 
-    return degrade(config)
+    return degrade(config, options.protocol)
 
 
 def _score(options: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from genir.config.degradation import Degradation
     from genir.config.degrade import Degrade
     from genir.jobs.degrade.made import Made
+    from genir.jobs.degrade.protocol import Manifest
     from genir.sources import Original
 
 STAGE = "lq"
@@ -37,13 +38,32 @@ BATCH = 4  # pictures, where the input has no batches of its own
 class Launch:
     """The parts of one launch; raises GenirError for what cannot be used."""
 
-    def __init__(self, config: Degrade, worker: ranks.Worker) -> None:
+    def __init__(self, config: Degrade, worker: ranks.Worker, protocol: str | None = None) -> None:
         self.config, self.worker, self.root = config, worker, Path(config.run)
-        self.degradation = self._degradation()
         self.source = open_source(config.input, config.keys, config.column)
+        self.manifest = None if protocol is None else self._manifest(protocol)
+        self.degradation = self._degradation() if self.manifest is None else self.manifest.degradation
         self.batch = config.batch or self.source.batch or BATCH
         self.plan = SourcePlan(self.source, self.batch, self.source.shard_size or config.shard_size)
         self.limit = self._limit()
+
+    def _manifest(self, protocol: str) -> Manifest:
+        """What was begun here, was published, or is drawn now; the pictures become its pairs."""
+        from genir.jobs.degrade import protocol as protocols
+
+        if self.config.epochs != 1:
+            raise ConfigError(
+                f"epochs {self.config.epochs}: a protocol says itself how many pairs a picture has; leave it out"
+            )
+        begun = self.root / protocols.FILE
+        if protocol.endswith(".jsonl"):
+            manifest = protocols.read(Path(protocol))
+        elif begun.exists():
+            manifest = protocols.read(begun)
+        else:
+            manifest = protocols.drawn(protocol, self.source, self.config.seed)
+        self.source = protocols.ProtocolSource(manifest, self.source)
+        return manifest
 
     def _degradation(self) -> Degradation:
         chosen = self.config.degradation
@@ -87,7 +107,8 @@ class Launch:
     def check(self) -> None:
         """Refuse another run's directory, pictures that are too small, a disk without room; writes nothing."""
         check_run(self.root, self.meaning())
-        self._check_sizes()
+        if self.manifest is None:
+            self._check_sizes()
         folder = next(path for path in (self.root, *self.root.absolute().parents) if path.is_dir())
         room, batch = storage.free_bytes(folder), self.batch * self._bytes()
         if room < 4 * batch:
@@ -118,7 +139,18 @@ class Launch:
         """Create or resume the run directory."""
         env = {"degradation_sha256": self.degradation.sha256, "device": self.device.type}
         config = self.config.model_dump(mode="json")
-        return open_run(self.root, self.plan, COLUMNS, self.meaning(), config, env, self.worker, stage=STAGE)
+        run = open_run(self.root, self.plan, COLUMNS, self.meaning(), config, env, self.worker, stage=STAGE)
+        if self.manifest is not None:
+            with storage.explained(self.root):
+                storage.publish(self.root / "protocol.jsonl", self.manifest.encode())
+        return run
+
+    @property
+    def name(self) -> str:
+        """Of the degradation."""
+        if self.manifest is None:
+            return self.config.degradation.preset
+        return f"protocol {self.manifest.header['protocol']} {self.manifest.sha256[:12]}"
 
     def description(self) -> list[str]:
         """What this launch is asked for, a line a subject."""
@@ -131,7 +163,7 @@ class Launch:
         return [
             f"run         {self.root}" + (", resumed" if is_planned(self.root) else ", new"),
             f"input       {self.limit} of {self.source.n_tasks} pictures of {_places(config.input)}{later}",
-            f"degradation {config.degradation.preset} ({degradation.sha256[:12]}), x{degradation.scale}, {crop}{patch}",
+            f"degradation {self.name} ({degradation.sha256[:12]}), x{degradation.scale}, {crop}{patch}",
             f"device      {self.device}",
             f"pairs       {config.epochs} of each picture that is taken; stored: {', '.join(['lq', *stored])}",
             f"disk        about {human_bytes(self.limit * self._bytes())} if all are taken",
@@ -149,8 +181,7 @@ class Launch:
         """How pairs become files."""
         config = self.config
         image = config.image
-        chosen = config.degradation.preset
-        return Packing(chosen, self.degradation, config.seed, config.epochs, config.store, image.format, image.level)
+        return Packing(self.name, self.degradation, config.seed, config.epochs, config.store, image.format, image.level)
 
     def stage(self, run: Run) -> Stage:
         """What is done with the pictures of a shard."""
@@ -158,6 +189,10 @@ class Launch:
         from genir.jobs.degrade.made import make
 
         degrade = Degrader(self.degradation, self.config.seed, self.device)
+        if self.manifest is not None:
+            from genir.jobs.degrade.protocol import ProtocolDegrader
+
+            degrade = ProtocolDegrader(self.manifest, self.device)
         preview = Preview(run.root / "preview.png", self.plan.shard_size)
 
         def made(batches: list[list[Original]]) -> Iterator[list[Made]]:
