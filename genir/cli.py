@@ -76,6 +76,16 @@ Sources: a genir run (its kept images; it may still grow), RUN#SELECTION, a fold
 One row a picture, also of those that cannot be read; `genir select` applies other thresholds later.
 """
 
+_CALIBRATE = """\
+examples:
+  genir calibrate configs/calibrate_photographs.yaml reference=photos run=outputs/calibration
+  genir calibrate configs/calibrate_photographs.yaml reference=photos negatives=[bad, outputs/pilot] reject=0.02
+  genir calibrate configs/calibrate_photographs.yaml reference=outputs/photos negatives=outputs/bad   stored scores
+  genir generate configs/generate_sdxl.yaml gates=outputs/calibration/gates.yaml
+Sets all thresholds of `checks` at once: together they reject the chosen share of the reference. Prints what they
+hit of the negatives; writes gates.yaml, scores.parquet and roc.png (pip install 'genir[plot]').
+"""
+
 _SELECT = """\
 examples:
   genir select outputs/a name=strict gates.quality.piqe.max=40 gates.face.threshold=0.2
@@ -91,6 +101,9 @@ examples:
   genir verify outputs/a                          planned = kept + rejected + errors, nothing twice or missing
   genir verify outputs/a --repair                 bad shards: only batches that cannot be saved are made again
   genir verify outputs/a --repair prompts=/new/place/bank.jsonl device=cuda:1
+  genir verify outputs/a --privacy sample=500 controls=people     sheets and a table to fill in (75), then the bound
+  genir verify outputs/a --privacy sample=500 controls=people auditor='Ada Lovelace'
+  genir verify outputs/a --copies photos          are kept images copies of these?
 Exit codes: 0 proven, 75 proven, but not all that was asked for is made yet, 2 something is bad.
 """
 _REPORT = """\
@@ -207,13 +220,19 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("config", metavar="CONFIG.yaml", help="configs/score_*.yaml, or your own")
     score.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example source=photos run=outputs/p")
     score.add_argument("--dry-run", action="store_true", help="say what would be measured, and stop")
+    calibrate = _command(commands, "calibrate", _calibrate, "thresholds at a share of rejected real HQ", _CALIBRATE)
+    calibrate.add_argument("config", metavar="CONFIG.yaml", help="configs/calibrate_*.yaml, or your own")
+    calibrate.add_argument("overrides", metavar="key.path=value", nargs="*", help="for example reference=photos")
     select = _command(commands, "select", _select, "other thresholds over the stored scores of a run", _SELECT)
     select.add_argument("run", metavar="RUN", help="run directory")
     select.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as gates.quality.piqe.max=40")
     verify = _command(commands, "verify", _verify, "prove that a run is whole: every hash, row and image", _VERIFY)
     verify.add_argument("run", metavar="RUN", help="run directory")
-    verify.add_argument("--repair", action="store_true", help="make again what is bad; old files are kept as .bad")
-    verify.add_argument("overrides", metavar="key.path=value", nargs="*", help="for --repair, such as device=cpu")
+    what = verify.add_mutually_exclusive_group()
+    what.add_argument("--repair", action="store_true", help="make again what is bad; old files are kept as .bad")
+    what.add_argument("--privacy", action="store_true", help="audit a random sample of the kept images for people")
+    what.add_argument("--copies", metavar="DIR", help="look for copies of these pictures among the kept images")
+    verify.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as device=cpu, sample=500")
     regenerate = _command(
         commands, "regenerate", _regenerate, "make one image of a run again, and compare it", _REGENERATE
     )
@@ -372,6 +391,16 @@ def _export(options: argparse.Namespace) -> int:
     return export(config)
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from genir.config.base import load
+    from genir.config.calibrate import Calibrate
+    from genir.jobs.calibrate import calibrate
+
+    for line in calibrate(load(Calibrate, options.config, options.overrides)):
+        print(line, flush=True)  # noqa: T201
+    return 0
+
+
 def _status(options: argparse.Namespace) -> int:
     from genir.jobs.status import status
 
@@ -386,6 +415,18 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    if options.privacy:
+        from genir.jobs.verify.privacy import privacy
+
+        code, lines = privacy(options.run, options.overrides)
+        print("\n".join(lines))  # noqa: T201
+        return code
+    if options.copies:
+        from genir.jobs.verify.copies import copies
+
+        for line in copies(options.run, options.copies, options.overrides):
+            print(line, flush=True)  # noqa: T201
+        return 0
     from genir.jobs.verify import verify
 
     if options.overrides and not options.repair:

@@ -37,7 +37,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 def test_help_names_every_command():
     done = python("-m", "genir", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    commands = "generate prepare degrade learn export-dual status score select verify regenerate quickstart"
+    commands = "generate prepare degrade learn export-dual status score calibrate select verify regenerate quickstart"
     for text in (*commands.split(), "Exit codes: 0 done, 2 user error, 75 stopped"):
         assert text in done.stdout
 

@@ -33,6 +33,7 @@ _SHORT_FORMS = {
     "model": "id",
     "scheduler": "name",
     "degradation": "preset",
+    "gates": "file",
 }  # `model: embedded` is short for `model: {id: embedded}`
 _MESSAGES = {
     "model_type": "expected a mapping of keys to values",

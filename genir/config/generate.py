@@ -203,18 +203,29 @@ class Guard(Strict):
 
 
 def as_gates(value: Any) -> Any:
-    """`score_only`, or what a YAML file says under `gates` (as `genir calibrate` writes it), as a mapping."""
-    if value == "score_only":
-        return {"score_only": True}
+    """`score_only`, a YAML file with a mapping `gates` (as `genir calibrate` writes it), or a mapping.
+
+    In a mapping, what stands beside `file` replaces what the file says.
+    """
     if isinstance(value, str):
-        try:
-            values = read(locate(value))
-        except ConfigError as error:
-            raise ValueError(f"expected a mapping of gates, score_only, or a file of them: {error}") from None
-        if not isinstance(values.get("gates"), dict):
-            raise ValueError("the file has no mapping `gates`")
-        return values["gates"]
-    return value
+        value = {"file": value}
+    if not isinstance(value, dict) or not isinstance(value.get("file"), str):
+        return value
+    name, beside = value["file"], {key: below for key, below in value.items() if key != "file"}
+    if name == "score_only":
+        return {"score_only": True, **beside}
+    try:
+        values = read(locate(name))
+    except ConfigError as error:
+        raise ValueError(f"expected a mapping of gates, score_only, or a file of them: {error}") from None
+    if not isinstance(values.get("gates"), dict):
+        raise ValueError("the file has no mapping `gates`")
+    return _replaced(values["gates"], beside)
+
+
+def _replaced(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    both = {key for key in old.keys() & new.keys() if isinstance(old[key], dict) and isinstance(new[key], dict)}
+    return old | new | {key: _replaced(old[key], new[key]) for key in both}
 
 
 def _as_list(value: Any) -> Any:

@@ -52,6 +52,7 @@ OTHERS: dict[str, Any] = {
     "target.kept": 5,
     "gates.score_only": True,
     "gates.face": None,
+    "gates.hash": "true",
     "gates.face.threshold": 0.4,
     "gates.face.scales": [1.0, 2.0],
     "gates.face.long_side": 512,
@@ -187,7 +188,7 @@ MISTAKES = [
     (["prompts=[]"], "prompts = []: tuple should have at least 1 item"),
     (["gates=all"], 'gates = "all": expected a mapping of gates, score_only, or a file'),
     (["gates=null"], "gates = null: expected a mapping of keys to values"),
-    (["gates=score_only", "gates.face.threshold=0.5"], 'gates is "score_only", it has no keys; set gates=... whole'),
+    (["image=png", "image.level=3"], 'image is "png", it has no keys; set image=... whole'),
     (["gates.face=true"], "gates.face = true: expected a mapping of keys to values"),
     (["gates.face.threshold=0"], "gates.face.threshold = 0: input should be greater than 0"),
     (["gates.face.treshold=0.1"], "unknown key gates.face.treshold; did you mean threshold?"),
@@ -247,3 +248,11 @@ def test_weights_and_crop_are_meaning():
     plain = load(Generate, None, [])
     for change in ("weights.fur=2", "crop=[64, 64]", "size=joint-1.6m"):
         assert load(Generate, None, [change]).meaning() != plain.meaning()
+
+
+@pytest.mark.parametrize("name", ["embedded", "1024"])
+def test_the_thresholds_that_travel_with_genir_load(name):
+    gates = load(Generate, None, [f"gates=configs/gates_{name}.yaml", "gates.quality.piqe.max=60"]).gates
+    assert gates.quality["piqe"].max == 60
+    assert gates.face.threshold == 0.3
+    assert len(gates.checks()) >= 5

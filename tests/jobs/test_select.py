@@ -132,6 +132,8 @@ def test_thresholds_come_from_a_file_too(run, tmp_path):
     (tmp_path / "gates.yaml").write_text("gates: {face: null, signal: null, quality: {piqe: {max: 4}}}\n")
     list(select(str(run), [f"gates={tmp_path}/gates.yaml"]))
     assert sum(row["verdict"] == "kept" for row in choices(run)) == 15
+    list(select(str(run), ["name=looser", f"gates={tmp_path}/gates.yaml", "gates.quality.piqe.max=7"]))
+    assert sum(row["verdict"] == "kept" for row in choices(run, "looser")) == 24
     with pytest.raises(ConfigError, match=r"gates = .*none\.yaml.*no such config file"):
         list(select(str(run), ["gates=none.yaml"]))
 

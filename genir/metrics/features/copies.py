@@ -43,15 +43,23 @@ def closeness(images_NCHW: Tensor, features_NF: Tensor, training_MCHW: Tensor, t
     thumbnails, the least over small shifts and mirroring. Raises GenirError for fewer than 51 training
     images.
     """
+    return nearest(images_NCHW, features_NF, training_MCHW, training_features_MF)[0]
+
+
+def nearest(
+    images_NCHW: Tensor, features_NF: Tensor, training_MCHW: Tensor, training_features_MF: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`closeness` (N,), and the place (N,) of the training image that is the nearest of the group."""
     if len(training_MCHW) <= GROUP:
         raise GenirError(f"copies: {len(training_MCHW)} training images, but more than {GROUP} are needed")
     nearest_NG = torch.cdist(features_NF.double(), training_features_MF.double()).topk(GROUP, largest=False).indices
     images, training = _thumbnails(images_NCHW), _thumbnails(training_MCHW)
-    rows = []
+    rows, places = [], []
     for image, nearest_G in zip(images, nearest_NG, strict=True):
         distance_G = _aligned_distance(image, training[nearest_G])
         rows.append(distance_G.min() / distance_G.mean().clamp(min=1e-6))
-    return torch.stack(rows)
+        places.append(nearest_G[distance_G.argmin()])
+    return torch.stack(rows), torch.stack(places)
 
 
 def copy_rate(generated_N: Tensor, unseen_M: Tensor, share: float = 0.01) -> CopyRate:
