@@ -34,7 +34,7 @@ def people(tmp_path):
 def answer(run, answers):
     """Fill in the table; `answers` number -> yes or no, the others are no."""
     path = run / "audits" / "audit" / "answers.csv"
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
@@ -71,7 +71,7 @@ def test_a_person_answers_and_the_bound_is_that_of_clopper_and_pearson(run):
 def test_pictures_with_people_that_are_mixed_in_measure_the_auditor(run, people):
     privacy(str(run), ["sample=30", f"controls={people}"])
     assert answer(run, {}) == 50
-    code, lines = privacy(str(run), ["sample=30", f"controls={people}", "auditor=blind"])
+    _, lines = privacy(str(run), ["sample=30", f"controls={people}", "auditor=blind"])
     assert any(line.startswith("controls   0 of 20") for line in lines)
     assert any("at most 1,000,000 per million" in line for line in lines)
     answer(run, dict.fromkeys(range(1, 51), "yes"))
@@ -110,9 +110,8 @@ def test_a_copy_is_found_and_a_selection_is_asked(run, tmp_path):
     photos.mkdir()
     rng = np.random.default_rng(0)
     for number in range(60):
-        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).resize((64, 64)).save(
-            photos / f"{number}.png"
-        )
+        coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        coarse.resize((64, 64)).save(photos / f"{number}.png")
     planted_CHW = open_source(str(run)).originals(7, 8)[0].read()[0]
     Image.fromarray(planted_CHW.transpose(1, 2, 0)).save(photos / "planted.png")
     lines = list(copies(f"{run}#default", str(photos), []))
@@ -120,7 +119,7 @@ def test_a_copy_is_found_and_a_selection_is_asked(run, tmp_path):
     assert "nearest    000000007 to planted.png: 0.000" in lines
     sheet = run / "audits" / "copies.png"
     assert sheet.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "one").mkdir()
+    (photos / "planted.png").rename(tmp_path / "one" / "planted.png")
     with pytest.raises(ConfigError, match="1 pictures, but at least 52 are needed"):
-        (tmp_path / "one").mkdir()
-        (photos / "planted.png").rename(tmp_path / "one" / "planted.png")
         list(copies(str(run), str(tmp_path / "one"), []))
