@@ -3,9 +3,7 @@
 import csv
 import json
 
-import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from skimage import data
 
@@ -97,29 +95,3 @@ def test_answers_that_are_none_are_named(run):
     answer(run, {2: "perhaps"})
     with pytest.raises(ConfigError, match=r"answers\.csv: cannot be read .*perhaps"):
         privacy(str(run), ["sample=5", "auditor=A"])
-
-
-def test_a_copy_is_found_and_a_selection_is_asked(run, tmp_path):
-    from genir.jobs.select import select
-    from genir.jobs.verify.copies import copies
-    from genir.sources import open_source
-
-    (run / "config.yaml").write_text(yaml.safe_dump({"gates": {"face": None, "signal": None, "quality": {}}}))
-    list(select(str(run), []))
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(60):
-        coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
-        coarse.resize((64, 64)).save(photos / f"{number}.png")
-    planted_CHW = open_source(str(run)).originals(7, 8)[0].read()[0]
-    Image.fromarray(planted_CHW.transpose(1, 2, 0)).save(photos / "planted.png")
-    lines = list(copies(f"{run}#default", str(photos), []))
-    assert lines[0].startswith("compared   40 kept images with 61 pictures of")
-    assert "nearest    000000007 to planted.png: 0.000" in lines
-    sheet = run / "audits" / "copies.png"
-    assert sheet.stat().st_mode & 0o777 == 0o600
-    (tmp_path / "one").mkdir()
-    (photos / "planted.png").rename(tmp_path / "one" / "planted.png")
-    with pytest.raises(ConfigError, match="1 pictures, but at least 52 are needed"):
-        list(copies(str(run), str(tmp_path / "one"), []))
