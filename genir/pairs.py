@@ -122,7 +122,7 @@ class Check:
         """Fills in the negative's psnr where that decides; the scores must be there."""
         if negative.origin == "sdedit":
             own, base = negative.scores[self.metric], positive.scores[self.metric]
-            return own is not None and base is not None and own - base >= self.margin
+            return isinstance(own, float) and isinstance(base, float) and own - base >= self.margin
         gap_CHW = negative.pixels_CHW.astype(np.float64) - positive.pixels_CHW
         negative.scores["psnr"] = psnr = float(10 * np.log10(255**2 / max(1e-4, np.square(gap_CHW).mean())))
         return psnr < self.psnr

@@ -59,6 +59,7 @@ class StoredRun:
             ConfigError: the run does not store that HQ, or has no such captions.
         """
         self.root, self._selected, self._selection, self._gt = root, selected, selection, gt
+        self._index = lru_cache(4)(_by_name)  # of this reader only: a tar grows with its run
         self.without_pixels = set[str]()
         """Keys that the selection takes, and of which no pixels are stored, in the shards that were asked for."""
         try:
@@ -186,7 +187,7 @@ class StoredRun:
 
     def _sample(self, stage: str, shard: int, name: str) -> Sample:
         tar = self._files(stage, shard).tar
-        sample = _index(tar).get(name)
+        sample = self._index(tar).get(name)
         if sample is not None:
             return sample
         raise ShardError(f"{tar}: no sample {name}, though its table says kept; genir verify tells more")
@@ -205,6 +206,5 @@ class StoredRun:
         return sum(shard.marker.data_bytes for shard in self.shards)
 
 
-@lru_cache(4)
-def _index(tar: Path) -> dict[str, Sample]:
+def _by_name(tar: Path) -> dict[str, Sample]:
     return {sample.name: sample for sample in samples(tar)}

@@ -279,7 +279,7 @@ def test_a_bad_prompt_line_is_named_before_a_run_exists(tmp_path):
 
 
 def test_another_threshold_is_another_run_and_says_where_the_scores_are(alone):
-    with pytest.raises(PlanError, match=r"gates\.face\.threshold: 0\.3 -> 0\.5; every score is in .*parquet"):
+    with pytest.raises(PlanError, match=r"gates\.face\.threshold: 0\.3 -> 0\.5; every score is stored: genir select"):
         generate(config(alone, "gates.face.threshold=0.5"))
 
 

@@ -28,7 +28,8 @@ SIDE = 128
 def exact(kept: Callable[[], Iterator[list[Row]]]) -> Twins:
     """Equal pixels and equal noise; `kept` gives the rows of kept images, shard after shard."""
     found: Twins = {}
-    for name, column in (("noise", "seed"), ("duplicate", "pixels_sha256")):  # the latter says more: asked last
+    columns: dict[str, Literal["seed", "pixels_sha256"]] = {"noise": "seed", "duplicate": "pixels_sha256"}
+    for name, column in columns.items():  # the latter says more: asked last
         keys_N, values_N = _column(kept(), column)
         first_N = earlier_equals(values_N)
         twins = np.flatnonzero(first_N != np.arange(len(first_N)))
