@@ -113,5 +113,5 @@ def _stats(options: argparse.Namespace) -> int:
 
 def _say(lines: Iterable[str]) -> int:
     for line in lines:
-        print(line)  # noqa: T201
+        print(line)
     return 0
