@@ -136,7 +136,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    code = "import sys\nfrom genir import cli\ncli._status = lambda options: (print('x' * 10**6), 0)[1]\n"
+    code = "import sys\nfrom genir import cli\ncli.status._run = lambda options: (print('x' * 10**6), 0)[1]\n"
     process = subprocess.Popen(
         [sys.executable, "-c", code + "sys.exit(cli.run(['status', 'here']))"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
