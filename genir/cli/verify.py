@@ -14,6 +14,7 @@ examples:
   genir verify outputs/a --repair prompts=/new/place/bank.jsonl device=cuda:1
   genir verify outputs/a --privacy sample=500 controls=people     sheets and a table to fill in (75), then the bound
   genir verify outputs/a --privacy sample=500 controls=people auditor='Ada Lovelace'
+  genir verify outputs/a --copies photos          are kept images copies of these?
 Exit codes: 0 proven, 75 proven, but not all that was asked for is made yet, 2 something is bad.
 """
 
@@ -25,6 +26,7 @@ def add(commands: parser.Commands[argparse.ArgumentParser]) -> None:
     what = verify.add_mutually_exclusive_group()
     what.add_argument("--repair", action="store_true", help="make again what is bad; old files are kept as .bad")
     what.add_argument("--privacy", action="store_true", help="audit a random sample of the kept images for people")
+    what.add_argument("--copies", metavar="DIR", help="look for copies of these pictures among the kept images")
     verify.add_argument("overrides", metavar="key.path=value", nargs="*", help="such as device=cpu, sample=500")
 
 
@@ -35,6 +37,12 @@ def _run(options: argparse.Namespace) -> int:
         code, lines = privacy(options.run, options.overrides)
         print("\n".join(lines))
         return code
+    if options.copies:
+        from genir.jobs.verify.copies import copies
+
+        for line in copies(options.run, options.copies, options.overrides):
+            print(line, flush=True)
+        return 0
     from genir.jobs.verify import verify
 
     if options.overrides and not options.repair:

@@ -1,4 +1,4 @@
-"""The configuration of `genir verify --privacy`."""
+"""The configuration of `genir verify --privacy` and `--copies`."""
 
 from __future__ import annotations
 
@@ -23,5 +23,16 @@ class Privacy(Strict):
     )
     controls: FilePath | None = Field(
         default=None, description="folder of pictures with people, mixed in: they measure what the auditor finds"
+    )
+    blur: float = Field(default=0.15, gt=0, lt=1, description="from this face score on, a picture is shown coarsely")
+
+
+class Copies(Strict):
+    """All keys of `genir verify --copies`."""
+
+    sample: int = Field(default=1000, ge=1, description="kept images, drawn at random")
+    share: float = Field(default=0.01, gt=0, lt=1, description="of real pictures that are called copies by mistake")
+    unseen: FilePath | None = Field(
+        default=None, description="real pictures of the kind, not trained on; null: each of DIR against the others"
     )
     blur: float = Field(default=0.15, gt=0, lt=1, description="from this face score on, a picture is shown coarsely")

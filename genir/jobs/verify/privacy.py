@@ -42,7 +42,7 @@ ANSWERS = ("number", "sheet", "person")
 NOT_ASSESSED = (
     "names, number plates, tattoos, documents and screens; people without a visible face, unless the auditor looked",
     "likeness to a real person who is not known to the auditor; private places",
-    "copies of training images",
+    "copies of training images: genir verify --copies",
     "prompts: genir prompts screen",
 )
 

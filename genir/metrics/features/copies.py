@@ -52,10 +52,23 @@ def nearest(
     """`closeness` (N,), and the place (N,) of the training image that is the nearest of the group."""
     if len(training_MCHW) <= GROUP:
         raise GenirError(f"copies: {len(training_MCHW)} training images, but more than {GROUP} are needed")
-    nearest_NG = torch.cdist(features_NF.double(), training_features_MF.double()).topk(GROUP, largest=False).indices
-    images, training = _thumbnails(images_NCHW), _thumbnails(training_MCHW)
+    gaps_NM = torch.cdist(features_NF.double(), training_features_MF.double())
+    return _nearest(_thumbnails(images_NCHW), _thumbnails(training_MCHW), gaps_NM)
+
+
+def among_others(training_MCHW: Tensor, training_features_MF: Tensor, places_N: Tensor) -> Tensor:
+    """`closeness` (N,) of the training images at these places, each to all the others."""
+    if len(training_MCHW) <= GROUP + 1:
+        raise GenirError(f"copies: {len(training_MCHW)} training images, but more than {GROUP + 1} are needed")
+    gaps_NM = torch.cdist(training_features_MF[places_N].double(), training_features_MF.double())
+    gaps_NM[torch.arange(len(places_N)), places_N] = torch.inf
+    training = _thumbnails(training_MCHW)
+    return _nearest(training[places_N], training, gaps_NM)[0]
+
+
+def _nearest(images: Tensor, training: Tensor, gaps_NM: Tensor) -> tuple[Tensor, Tensor]:
     rows, places = [], []
-    for image, nearest_G in zip(images, nearest_NG, strict=True):
+    for image, nearest_G in zip(images, gaps_NM.topk(GROUP, largest=False).indices, strict=True):
         distance_G = _aligned_distance(image, training[nearest_G])
         rows.append(distance_G.min() / distance_G.mean().clamp(min=1e-6))
         places.append(nearest_G[distance_G.argmin()])
