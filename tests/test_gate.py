@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from genir.config.generate import Bound, Gates, SignalGate
+from genir.config.gates import Bound, Gates, SignalGate
 from genir.errors import ModelError
-from genir.gate import Gate, face_gate, judge, quality_gate, signal_gate
+from genir.gate import Gate, judge
+from genir.gate.measures import face_gate, quality_gate, signal_gate
 from genir.records import Check, Prompt, Sample, Task, first_failing
 
 CPU = torch.device("cpu")
@@ -183,7 +184,7 @@ def test_without_gates_all_pixels_are_kept():
 def tables():
     return {
         "face": face_gate((1.0,), None, CPU),
-        "signal": signal_gate(),
+        "signal": signal_gate(None),
         "quality": quality_gate(["piqe", "niqe_32"]),
     }
 
@@ -240,7 +241,7 @@ def test_the_thresholds_of_a_configuration_in_the_order_in_which_they_are_asked(
 
 def test_a_flat_image_is_rejected_by_the_real_signal_gate():
     checks = Gates(face=None, quality={}).checks()
-    assert verdicts([made(128)], [signal_gate()], checks) == [("rejected", "signal.std")]
+    assert verdicts([made(128)], [signal_gate(None)], checks) == [("rejected", "signal.std")]
 
 
 def test_pictures_of_several_sizes_are_scored_size_by_size():
@@ -253,7 +254,7 @@ def test_pictures_of_several_sizes_are_scored_size_by_size():
 
 def test_a_picture_that_is_too_small_for_a_gate_is_a_row():
     tiny = Sample(task(1), np.zeros((3, 20, 20), np.uint8))
-    ((verdict, reason),) = verdicts([tiny], [signal_gate()])
+    ((verdict, reason),) = verdicts([tiny], [signal_gate(None)])
     assert (verdict, reason) == ("error", "error:ImageError")
     assert "20x20 pixels (height x width), but 32 is the smallest side" in tiny.error
 

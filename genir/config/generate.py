@@ -6,19 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from genir.config.base import Strict, read
+from genir.config.base import Strict
+from genir.config.gates import Gates, as_gates
 from genir.config.shared import FilePath, Model, ModelOrId
-from genir.errors import ConfigError
-from genir.records import Check
-from genir.resources import locate
 
 Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
 """Rows, columns."""
-
-
-def _check_order(low_name: str, low: float | None, high_name: str, high: float | None) -> None:
-    if low is not None and high is not None and low > high:
-        raise ValueError(f"{low_name} {low} is above {high_name} {high}: nothing lies between")
 
 
 # Height / width from 0.25 to 4 at about one megapixel: the buckets of Joint-1.6M (Jodi, arXiv 2505.19084).
@@ -79,92 +72,6 @@ class MicroConfig(Strict):
     negative_target: Size | None = None
 
 
-class SignalGate(Strict):
-    """Checks of the plain signal, at the size of the image; a null threshold measures and rejects nothing."""
-
-    min_entropy: float | None = Field(default=None, ge=0, le=8, description="bits of the gray histogram")
-    min_laplacian: float | None = Field(default=None, ge=0, description="variance of the Laplacian of gray: blur below")
-    max_laplacian: float | None = Field(
-        default=None, ge=0, description="variance of the Laplacian of gray: noise above"
-    )
-    max_flat: float | None = Field(default=None, ge=0, le=1, description="share of flat patches")
-    max_blockiness: float | None = Field(default=None, ge=0, description="8 x 8 block edges, as a codec leaves them")
-    min_std: float | None = Field(
-        default=None, ge=0, description="standard deviation of gray: black or one flat colour below"
-    )
-    max_clipped: float | None = Field(default=None, ge=0, le=1, description="share of pure black or white pixels")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> SignalGate:
-        _check_order("min_laplacian", self.min_laplacian, "max_laplacian", self.max_laplacian)
-        return self
-
-    def bounds(self) -> dict[str, tuple[float | None, float | None]]:
-        """Check -> (smallest, largest) allowed score, in the order in which they are asked."""
-        return {
-            "std": (self.min_std, None),
-            "entropy": (self.min_entropy, None),
-            "laplacian": (self.min_laplacian, self.max_laplacian),
-            "flat": (None, self.max_flat),
-            "blockiness": (None, self.max_blockiness),
-            "clipped": (None, self.max_clipped),
-        }
-
-
-class FaceGate(Strict):
-    """CenterFace, recall first."""
-
-    threshold: float = Field(default=0.3, gt=0, lt=1, description="reject at this best score or above")
-    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
-        default=(1.0,), min_length=1, description="[1, 2] also looks at the image enlarged twice (strict)"
-    )
-    long_side: int | None = Field(
-        default=None, ge=64, description="look at images reduced to this long side; null: native"
-    )
-
-
-class Bound(Strict):
-    """Keep scores inside; null does not bound."""
-
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Bound:
-        _check_order("min", self.min, "max", self.max)
-        return self
-
-
-class Gates(Strict):
-    """Every gate scores every image; null leaves a gate out."""
-
-    score_only: bool = Field(
-        default=False, description="score everything, reject nothing; also written `gates: score_only`"
-    )
-    face: FaceGate | None = FaceGate()
-    signal: SignalGate | None = SignalGate(min_std=4.0)
-    quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
-        default={"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
-    )
-    hash: bool = Field(default=False, description="perceptual hash, for `genir select duplicates=near`")
-
-    def checks(self) -> list[Check]:
-        """All thresholds that are set, in the order in which they are asked: the first that fails is the reason.
-
-        The face gate's is the first, so that the reason of an image with a face always says so.
-        """
-        face = [] if self.face is None else [Check("face", "face_score", high=self.face.threshold, reaching=True)]
-        signal = {} if self.signal is None else self.signal.bounds()
-        quality = {name: (bound.min, bound.max) for name, bound in self.quality.items()}
-        bounded = [
-            Check(f"{gate}.{name}", f"{gate}_{name}", low, high)
-            for gate, bounds in (("signal", signal), ("quality", quality))
-            for name, (low, high) in bounds.items()
-            if low is not None or high is not None
-        ]
-        return face + bounded
-
-
 class KeepRejects(Strict):
     """Whose pixels are stored in rejects/ although a gate said no."""
 
@@ -200,32 +107,6 @@ class Guard(Strict):
         default=0.02, ge=0, le=1, description="smallest share of kept images; 0 switches the guard off"
     )
     after: int = Field(default=200, ge=1, description="judge after this many images of a worker")
-
-
-def as_gates(value: Any) -> Any:
-    """`score_only`, a YAML file with a mapping `gates` (as `genir calibrate` writes it), or a mapping.
-
-    In a mapping, what stands beside `file` replaces what the file says.
-    """
-    if isinstance(value, str):
-        value = {"file": value}
-    if not isinstance(value, dict) or not isinstance(value.get("file"), str):
-        return value
-    name, beside = value["file"], {key: below for key, below in value.items() if key != "file"}
-    if name == "score_only":
-        return {"score_only": True, **beside}
-    try:
-        values = read(locate(name))
-    except ConfigError as error:
-        raise ValueError(f"expected a mapping of gates, score_only, or a file of them: {error}") from None
-    if not isinstance(values.get("gates"), dict):
-        raise ValueError("the file has no mapping `gates`")
-    return _replaced(values["gates"], beside)
-
-
-def _replaced(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    both = {key for key in old.keys() & new.keys() if isinstance(old[key], dict) and isinstance(new[key], dict)}
-    return old | new | {key: _replaced(old[key], new[key]) for key in both}
 
 
 def _as_list(value: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from genir.config.base import Strict
-from genir.config.generate import Gates, GuidanceConfig, PromptPaths, Sizes
+from genir.config.gates import Gates
+from genir.config.generate import GuidanceConfig, PromptPaths, Sizes
 from genir.config.shared import FilePath, Model, ModelOrId
 from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
 

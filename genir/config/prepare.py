@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from genir.config.base import Strict
-from genir.config.generate import FaceGate, GuidanceConfig, Sizes
+from genir.config.gates import FaceGate
+from genir.config.generate import GuidanceConfig, Sizes
 from genir.config.shared import ChatConfig, FilePath, Model, ModelOrId
 
 INSTRUCTION = (

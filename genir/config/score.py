@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
-from genir.config.generate import Gates, as_gates
+from genir.config.gates import Gates, as_gates
 from genir.config.shared import FilePath
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from genir.config.base import Strict
-from genir.config.generate import Gates, as_gates
+from genir.config.gates import Gates, as_gates
 
 
 class Select(Strict):

@@ -14,7 +14,7 @@ import yaml
 
 from genir import images, ranks, storage
 from genir.config.base import resolve
-from genir.config.generate import Gates
+from genir.config.gates import Gates
 from genir.errors import ConfigError, PlanError
 from genir.runs.summary import read_plan
 from genir.runs.tables import Table, joined, tables_of

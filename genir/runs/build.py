@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from genir.backbone.model import Backbone
     from genir.chat.ask import Model as ChatModel
-    from genir.config.generate import Gates
+    from genir.config.gates import Gates
     from genir.config.shared import ChatConfig, Model
     from genir.gate import Gate
 
@@ -55,13 +55,15 @@ def load_backbone(model: Model, device: torch.device) -> Backbone:
 
 def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
     """What measures; the scores are computed in float64, which of the accelerators only CUDA has."""
-    from genir import gate
+    from genir.gate import measures as gate
 
     gates = []
     if wanted.face is not None:
         gates.append(gate.face_gate(wanted.face.scales, wanted.face.long_side, device))
     if wanted.signal is not None:
-        gates.append(gate.signal_gate())
+        gates.append(gate.signal_gate(wanted.signal.short_side))
+    if wanted.fault is not None:
+        gates.append(gate.fault_gate())
     if wanted.quality:
         gates.append(gate.quality_gate(list(wanted.quality)))
     if wanted.hash:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genir.config.generate import Gates
+from genir.config.gates import Gates
 from genir.shards import reader
 from genir.shards.files import Row, ShardFiles
 

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from genir.detectors import faces
 from genir.errors import GenirError, ImageError, ModelError
 from genir.halves import patiently
-from genir.metrics.niqe import load_model, niqe, weights_sha256
-from genir.metrics.phash import phash
-from genir.metrics.piqe import piqe
-from genir.metrics.signal import CHECKS, signal
 from genir.records import Check, Columns, Pictured, Score, Verdict, first_failing
 
 if TYPE_CHECKING:
@@ -47,52 +42,6 @@ class Gate:
     """SHA-256 of the weight files that decide the scores."""
     costly: bool = False
     """Images that another gate has already rejected are not scored: their columns stay null."""
-
-
-def face_gate(scales: Sequence[float], long_side: int | None, device: torch.device) -> Gate:
-    """CenterFace: best score over all `scales`, boxes, largest area."""
-    detector = faces.FaceDetector(device, scales=tuple(scales), long_side=long_side)
-
-    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
-        found = detector.detect(images_NCHW)
-        return [{"face_score": f.score, "face_count": len(f.scores_K), "face_area": f.area} for f in found]
-
-    columns: Columns = {"face_score": "float", "face_count": "int", "face_area": "float"}
-    return Gate(columns, score, {"centerface": faces.weights_sha256()})
-
-
-def signal_gate() -> Gate:
-    """Plain signal checks: entropy, laplacian, flat, blockiness, mean, std, clipped."""
-
-    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
-        return _rows({f"signal_{name}": values for name, values in signal(images_NCHW).items()})
-
-    return Gate({f"signal_{name}": "float" for name in CHECKS}, score)
-
-
-def quality_gate(metrics: Sequence[str]) -> Gate:
-    """No-reference quality: piqe, niqe_32, niqe_96 (all: lower is better)."""
-    models = {name: load_model(name) for name in metrics if name.startswith("niqe")}
-
-    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
-        return _rows(
-            {
-                f"quality_{name}": niqe(images_NCHW, models[name]) if name in models else piqe(images_NCHW)
-                for name in metrics
-            }
-        )
-
-    columns: Columns = {f"quality_{name}": "float" for name in metrics}
-    return Gate(columns, score, {name: weights_sha256(name) for name in models})
-
-
-def hash_gate() -> Gate:
-    """Perceptual hash: rejects nothing by itself, near-duplicates are found among all images of a run."""
-
-    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
-        return _rows({"phash": phash(images_NCHW)})
-
-    return Gate({"phash": "int"}, score)
 
 
 def judge(
@@ -189,8 +138,3 @@ def _verdict(sample: Pictured, checks: Sequence[Check], score_only: bool) -> Ver
     if sample.nonfinite and reason != "face":
         reason = "signal.nonfinite"
     return Verdict("rejected", reason) if reason else Verdict("kept")
-
-
-def _rows(columns: Mapping[str, Tensor]) -> list[Scores]:
-    lists = {name: values_N.tolist() for name, values_N in columns.items()}
-    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
