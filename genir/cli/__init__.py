@@ -43,10 +43,10 @@ COMMANDS = (
 _DESCRIPTION = "Mass-generate clean, measured training images for image restoration."
 _EPILOG = """\
 examples:
-  genir quickstart                                        everything once, on the small model that travels with genir
-  genir generate configs/generate_embedded.yaml --dry-run what would be made
+  genir quickstart                                                         everything once, on a small model
+  genir generate configs/generate_embedded.yaml --dry-run                  what would be made
   genir generate configs/generate_sdxl.yaml run=outputs/a limit=1000
-  genir prepare configs/prepare_sdxl.yaml images=photos run=outputs/set    pairs for learning a dual prompt
+  genir prepare configs/prepare_sdxl.yaml images=photos run=outputs/set  pairs for learning a dual prompt
   genir learn configs/learn_sdxl.yaml data.folder=outputs/set run=outputs/dual
   torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
 The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped
