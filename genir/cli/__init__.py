@@ -29,6 +29,7 @@ from genir.cli import (
     status,
     verify,
 )
+from genir.cli.screen import Screen
 from genir.errors import GenirError, StoreError
 
 EXIT_USER_ERROR = 2
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         os.environ.setdefault(library, "error")
     rank = f"[{os.environ['RANK']}] " if "RANK" in os.environ else ""
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
+        level=logging.INFO, handlers=[Screen(sys.stderr)], format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
     )
     for library in ("httpx", "botocore", "aiobotocore"):
         logging.getLogger(library).setLevel(logging.WARNING)
