@@ -29,6 +29,7 @@ from genir.cli import (
     status,
     verify,
 )
+from genir.cli.screen import Screen
 from genir.errors import GenirError, StoreError
 
 EXIT_USER_ERROR = 2
@@ -43,10 +44,10 @@ COMMANDS = (
 _DESCRIPTION = "Mass-generate clean, measured training images for image restoration."
 _EPILOG = """\
 examples:
-  genir quickstart                                        everything once, on the small model that travels with genir
-  genir generate configs/generate_embedded.yaml --dry-run what would be made
+  genir quickstart                                                         everything once, on a small model
+  genir generate configs/generate_embedded.yaml --dry-run                  what would be made
   genir generate configs/generate_sdxl.yaml run=outputs/a limit=1000
-  genir prepare configs/prepare_sdxl.yaml images=photos run=outputs/set    pairs for learning a dual prompt
+  genir prepare configs/prepare_sdxl.yaml images=photos run=outputs/set  pairs for learning a dual prompt
   genir learn configs/learn_sdxl.yaml data.folder=outputs/set run=outputs/dual
   torchrun --standalone --nproc_per_node 8 -m genir generate configs/generate_sdxl.yaml
 The same command resumes, on any number of workers. Exit codes: 0 done, 2 user error, 75 stopped
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         os.environ.setdefault(library, "error")
     rank = f"[{os.environ['RANK']}] " if "RANK" in os.environ else ""
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
+        level=logging.INFO, handlers=[Screen(sys.stderr)], format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
     )
     for library in ("httpx", "botocore", "aiobotocore"):
         logging.getLogger(library).setLevel(logging.WARNING)

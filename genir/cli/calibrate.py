@@ -9,7 +9,7 @@ from genir.cli import parser
 _EXAMPLES = """\
 examples:
   genir calibrate configs/calibrate_photographs.yaml reference=photos run=outputs/calibration
-  genir calibrate configs/calibrate_photographs.yaml reference=photos negatives=[bad, outputs/pilot] reject=0.02
+  genir calibrate configs/calibrate_photographs.yaml reference=photos "negatives=[bad, outputs/pilot]" reject=0.02
   genir calibrate configs/calibrate_photographs.yaml reference=outputs/photos negatives=outputs/bad   stored scores
   genir generate configs/generate_sdxl.yaml gates=outputs/calibration/gates.yaml
 Sets all thresholds of `checks` at once: together they reject the chosen share of the reference. Prints what they

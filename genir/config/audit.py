@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from genir.config.base import Strict
-from genir.config.gates import Gates, as_gates
+from genir.config.gates import Gates, GatesAndFile, as_gates
 from genir.config.shared import FilePath
 
 
@@ -18,8 +18,8 @@ class Privacy(Strict):
     sample: int = Field(default=300, ge=1, description="kept images, drawn at random")
     seed: int = Field(default=0, ge=0, description="of the draw")
     auditor: str = Field(default="", description="who filled in the answers, by name")
-    detector: Annotated[Gates | None, BeforeValidator(as_gates)] = Field(
-        default=None, description="gates that judge in place of a person; of another family than the run's"
+    detector: Annotated[Gates | None, BeforeValidator(as_gates, json_schema_input_type=GatesAndFile | str | None)] = (
+        Field(default=None, description="gates that judge in place of a person; of another family than the run's")
     )
     controls: FilePath | None = Field(
         default=None, description="folder of pictures with people, mixed in: they measure what the auditor finds"

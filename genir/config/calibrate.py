@@ -14,7 +14,7 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Places = Annotated[tuple[FilePath, ...], BeforeValidator(_as_list)]
+Places = Annotated[tuple[FilePath, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])]
 """Runs, RUN#SELECTION, folders of photographs, tars, folders of tars, or score stages (RUN/score_NAME)."""
 
 

@@ -174,14 +174,14 @@ class Option(Strict):
     """One way to go on."""
 
     weight: float = Field(ge=0, description="how likely, beside the other options")
-    blocks: tuple[AnyBlock, ...]
+    blocks: tuple[AnyBlock, ...] = Field(description="in this order")
 
 
 class Choice(Block):
     """One of several sequences."""
 
     kind: Literal["choice"]
-    options: tuple[Option, ...] = Field(min_length=1)
+    options: tuple[Option, ...] = Field(min_length=1, description="one is drawn")
 
     @model_validator(mode="after")
     def _possible(self) -> Choice:
@@ -194,7 +194,7 @@ class Shuffle(Block):
     """All of these in a random order."""
 
     kind: Literal["shuffle"]
-    blocks: tuple[AnyBlock, ...]
+    blocks: tuple[AnyBlock, ...] = Field(description="in an order that is drawn")
     keep_order: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="positions (from 0) of blocks that stay in order among themselves"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict, read
 from genir.errors import ConfigError
@@ -86,8 +86,8 @@ class FaceGate(Strict):
 class Bound(Strict):
     """Keep scores inside; null does not bound."""
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, description="smallest score that is kept")
+    max: float | None = Field(default=None, description="largest score that is kept")
 
     @model_validator(mode="after")
     def _ordered(self) -> Bound:
@@ -127,6 +127,12 @@ class Gates(Strict):
         return face + bounded
 
 
+class GatesAndFile(Gates):
+    """Every gate scores every image; null leaves a gate out. Also a file's name alone, or `score_only`."""
+
+    file: str | None = Field(default=None, description="take the gates of this file; other keys replace what it says")
+
+
 def as_gates(value: Any) -> Any:
     """`score_only`, a YAML file with a mapping `gates` (as `genir calibrate` writes it), or a mapping.
 
@@ -151,3 +157,6 @@ def as_gates(value: Any) -> Any:
 def _replaced(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     both = {key for key in old.keys() & new.keys() if isinstance(old[key], dict) and isinstance(new[key], dict)}
     return old | new | {key: _replaced(old[key], new[key]) for key in both}
+
+
+GatesOrFile = Annotated[Gates, BeforeValidator(as_gates, json_schema_input_type=GatesAndFile | str)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
-from genir.config.gates import Gates, as_gates
+from genir.config.gates import Gates, GatesOrFile
 from genir.config.shared import FilePath, Model, ModelOrId
 
 Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
@@ -33,7 +33,10 @@ def _as_sizes(value: Any) -> Any:
     return [value] if value and not any(isinstance(part, list | tuple) for part in value) else value
 
 
-Sizes = Annotated[Annotated[tuple[Size, ...], Field(min_length=1)] | None, BeforeValidator(_as_sizes)]
+Sizes = Annotated[
+    Annotated[tuple[Size, ...], Field(min_length=1)] | None,
+    BeforeValidator(_as_sizes, json_schema_input_type=Size | tuple[Size, ...] | Literal["joint-1.6m"] | None),
+]
 """One size or several; None: what the model knows."""
 
 
@@ -64,12 +67,12 @@ class MicroConfig(Strict):
     the positive one is told.
     """
 
-    original: Size | None = None
-    crop: tuple[int, int] = (0, 0)
-    target: Size | None = None
-    negative_original: Size | None = None
-    negative_crop: tuple[int, int] | None = None
-    negative_target: Size | None = None
+    original: Size | None = Field(default=None, description="size of the photograph that the image pretends to be of")
+    crop: tuple[int, int] = Field(default=(0, 0), description="corner at which it was cropped")
+    target: Size | None = Field(default=None, description="size to which it was cropped")
+    negative_original: Size | None = Field(default=None, description="original of the negative side")
+    negative_crop: tuple[int, int] | None = Field(default=None, description="crop of the negative side")
+    negative_target: Size | None = Field(default=None, description="target of the negative side")
 
 
 class KeepRejects(Strict):
@@ -82,7 +85,7 @@ class KeepRejects(Strict):
 class ImageConfig(Strict):
     """How kept images are stored; both formats are lossless."""
 
-    format: Literal["png", "webp"] = "png"
+    format: Literal["png", "webp"] = Field(default="png", description="lossless both")
     level: int = Field(
         default=1, ge=0, le=9, description="PNG: zlib level 0-9; WebP: method 0-6. 1 is three times faster than 6"
     )
@@ -113,7 +116,10 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-PromptPaths = Annotated[Annotated[tuple[FilePath, ...], Field(min_length=1)], BeforeValidator(_as_list)]
+PromptPaths = Annotated[
+    Annotated[tuple[FilePath, ...], Field(min_length=1)],
+    BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
+]
 """One prompt file or a list of them."""
 
 
@@ -148,9 +154,7 @@ class Generate(Strict):
     shard_size: int = Field(default=128, ge=1, le=100_000, description="tasks a shard")
     limit: int | None = Field(default=None, ge=1, description="only the first tasks, rounded up to a batch; may grow")
     target: Target = Target()
-    gates: Annotated[Gates, BeforeValidator(as_gates)] = Field(
-        default=Gates(), description="or a file of them, or score_only: reject nothing"
-    )
+    gates: GatesOrFile = Field(default=Gates(), description="or a file of them, or score_only: reject nothing")
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()
     guard: Guard = Guard()

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from genir.config.base import Strict
-from genir.config.gates import Gates
+from genir.config.gates import Gates, GatesOrFile
 from genir.config.generate import GuidanceConfig, PromptPaths, Sizes
 from genir.config.shared import FilePath, Model, ModelOrId
 from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
 
 Origins = tuple[str, ...] | None
-Weight = Annotated[float, Field(ge=0.0)]
+Weight = Annotated[float, Field(ge=0.0, description="of this objective in the sum; 0 leaves it out")]
 
 
 class Data(Strict):
@@ -27,22 +27,30 @@ class Data(Strict):
 class Sides(Strict):
     """Learned vectors of each side."""
 
-    positive: int = Field(default=8, ge=1, le=75)
-    negative: int = Field(default=8, ge=1, le=75)
+    positive: int = Field(default=8, ge=1, le=75, description="vectors of the positive side")
+    negative: int = Field(default=8, ge=1, le=75, description="vectors of the negative side")
 
 
 class Words(Strict):
     """What each side says before anything is learned."""
 
-    positive: str = Field(default="professional photo, highly detailed, sharp focus, crisp fine texture", min_length=1)
-    negative: str = Field(default="low quality, blurry, over-smooth, noise, jpeg artifacts, deformation", min_length=1)
+    positive: str = Field(
+        default="professional photo, highly detailed, sharp focus, crisp fine texture",
+        min_length=1,
+        description="repeated or cut to the number of vectors",
+    )
+    negative: str = Field(
+        default="low quality, blurry, over-smooth, noise, jpeg artifacts, deformation",
+        min_length=1,
+        description="likewise",
+    )
 
 
 class Template(Strict):
     """Texts around the learned vectors in tokens mode."""
 
-    positive: str = POSITIVE_TEMPLATE
-    negative: str = NEGATIVE_TEMPLATE
+    positive: str = Field(default=POSITIVE_TEMPLATE, description="of the positive side")
+    negative: str = Field(default=NEGATIVE_TEMPLATE, description="a caption here would cancel the content guidance")
 
     @field_validator("positive", "negative")
     @classmethod
@@ -94,11 +102,11 @@ class Objectives(Strict):
 class LoraConfig(Strict):
     """Attention tuning; travels in the dual-prompt file and is fused when images are generated."""
 
-    rank: int = Field(default=8, ge=1, le=1024)
+    rank: int = Field(default=8, ge=1, le=1024, description="of the update of every matrix")
     targets: tuple[Literal["attn1", "attn2"], ...] = Field(
         default=("attn2",), min_length=1, description="attn2: attention to the text; attn1: self-attention"
     )
-    branch: Literal["both", "positive", "negative"] = "both"
+    branch: Literal["both", "positive", "negative"] = Field(default="both", description="only both can be had")
 
     @field_validator("branch")
     @classmethod
@@ -111,20 +119,20 @@ class LoraConfig(Strict):
 class LearningRate(Strict):
     """AdamW's, reached after the warm-up."""
 
-    vectors: float = Field(default=1e-3, gt=0.0)
-    lora: float = Field(default=1e-4, gt=0.0)
+    vectors: float = Field(default=1e-3, gt=0.0, description="of the learned vectors")
+    lora: float = Field(default=1e-4, gt=0.0, description="of the LoRA")
 
 
 class Validation(Strict):
     """Fixed prompts, generated and judged while learning; decides which checkpoint is taken."""
 
     every: int | None = Field(default=250, ge=1, description="steps; null: never, the last checkpoint is taken")
-    prompts: PromptPaths = ("prompts/bank.jsonl",)
+    prompts: PromptPaths = Field(default=("prompts/bank.jsonl",), description="prompt files")
     count: int = Field(default=16, ge=1, description="prompts, evenly spread over the files")
-    batch: int = Field(default=4, ge=1)
-    steps: int = Field(default=20, ge=1, le=1000)
+    batch: int = Field(default=4, ge=1, description="images denoised together")
+    steps: int = Field(default=20, ge=1, le=1000, description="denoising steps")
     guidance: GuidanceConfig = GuidanceConfig()
-    gates: Gates = Field(default=Gates(), description="as those of genir generate")
+    gates: GatesOrFile = Field(default=Gates(), description="as those of genir generate; or a file of them")
     distance: Literal["scene"] | None = Field(
         default=None, description="scene: also the kernel distance to the positives, in features made for 128 pixels"
     )
@@ -146,8 +154,10 @@ class Learn(Strict):
     )
     data: Data
     size: Sizes = Field(default=None, description="[rows, columns], or a list of them (aspect buckets); null: native")
-    mode: Literal["tokens", "output"] = "tokens"
-    tokens: Sides = Sides()
+    mode: Literal["tokens", "output"] = Field(
+        default="tokens", description="vectors in the input of the text encoders (GenIR), or behind them (after ReNeg)"
+    )
+    tokens: Sides = Field(default=Sides(), description="numbers of learned vectors")
     words: Words = Words()
     template: Template = Template()
     learn_pooled: bool = Field(

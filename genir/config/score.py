@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from genir.config.base import Strict
-from genir.config.gates import Gates, as_gates
+from genir.config.gates import Gates, GatesOrFile
 from genir.config.shared import FilePath
 
 
@@ -22,7 +22,7 @@ class Score(Strict):
     )
     name: str = Field(default="scores", pattern=r"^[A-Za-z0-9_-]+$", description="of the stage: score_NAME/")
     column: str = Field(default="text", min_length=1, description="of a folder's metadata table: the captions")
-    gates: Annotated[Gates, BeforeValidator(as_gates)] = Field(
+    gates: GatesOrFile = Field(
         default=Gates(), description="what is measured, and thresholds; or a file of them, or score_only"
     )
     batch: int | None = Field(default=None, ge=1, description="pictures between two journal entries; null: the input's")

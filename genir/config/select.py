@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from genir.config.base import Strict
-from genir.config.gates import Gates, as_gates
+from genir.config.gates import GatesOrFile
 
 
 class Select(Strict):
@@ -16,7 +16,7 @@ class Select(Strict):
     name: str = Field(
         default="default", pattern=r"^[A-Za-z0-9_-]+$", description="of the selection: selections/NAME.parquet"
     )
-    gates: Annotated[Gates, BeforeValidator(as_gates)] = Field(description="thresholds, or a file of them")
+    gates: GatesOrFile = Field(description="thresholds, or a file of them")
     duplicates: Literal["exact", "near"] | None = Field(
         default="exact", description="exact: equal pixels or noise; near: similar pictures too; null: they stay"
     )

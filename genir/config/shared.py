@@ -61,10 +61,10 @@ class Model(Strict):
     config: FilePath | None = Field(
         default=None, description="for a single file: folder or hub id of its component configs"
     )
-    scheduler: Annotated[Scheduler | None, BeforeValidator(_as_name)] = Field(
-        default=None, description="another scheduler, by name or with options; null: the model's own"
+    scheduler: Annotated[Scheduler | None, BeforeValidator(_as_name, json_schema_input_type=Scheduler | str | None)] = (
+        Field(default=None, description="another scheduler, by name or with options; null: the model's own")
     )
-    loras: tuple[Annotated[Lora, BeforeValidator(_as_id)], ...] = Field(
+    loras: tuple[Annotated[Lora, BeforeValidator(_as_id, json_schema_input_type=Lora | str)], ...] = Field(
         default=(), description="LoRAs, fused in this order"
     )
     attention: Literal["auto", "sdpa", "xformers"] = Field(
@@ -72,7 +72,7 @@ class Model(Strict):
     )
 
 
-ModelOrId = Annotated[Model, BeforeValidator(_as_id)]
+ModelOrId = Annotated[Model, BeforeValidator(_as_id, json_schema_input_type=Model | str)]
 
 
 class ChatConfig(Strict):

@@ -1,9 +1,10 @@
-"""The dataset card of a Hugging Face export."""
+"""The dataset card of a Hugging Face export, and what every card of genir says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -11,6 +12,14 @@ _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
 SPLITS = {"train": "train", "val": "validation"}
 """Folder or file prefix -> what Hugging Face calls the split."""
+SYNTHETIC = "Pictures that a model made carry the IPTC digital source type `trainedAlgorithmicMedia`."
+LICENCE = (
+    "Licence of the model that made the pictures: {}. Whether its terms allow training on its output was not assessed."
+)
+NOT_ASSESSED = (
+    "Not assessed: whatever no gate looked for, what a detector misses, likeness to real persons, places or works, "
+    "text that identifies somebody, copies of training images."
+)
 
 
 @dataclass(frozen=True)
@@ -35,38 +44,54 @@ def card(about: About, counts: Mapping[str, int], synthetic: int, files: str, co
         columns: what each holds.
     """
     total = sum(counts.values())
-    header = {
-        "pretty_name": about.name,
-        "task_categories": ["image-to-image"],
-        "tags": ["image-restoration", *(["synthetic"] if synthetic else [])],
-        "size_categories": [_NAMES[sum(total >= size for size in _SIZES)]],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": SPLITS[split], "path": files.format(split=split)} for split in SPLITS if split in counts
-                ],
-            }
-        ],
-    }
+    front = header(
+        about.name, total, synthetic, {split: files.format(split=split) for split in SPLITS if split in counts}
+    )
     splits = ", ".join(f"{SPLITS[split]} {counts[split]:,}" for split in SPLITS if split in counts)
     lines = [
         f"# {about.name}",
         "",
         about.made,
         "",
-        f"Samples: {splits}. Synthetic (column `synthetic`; such pictures also carry the IPTC digital source type "
-        f"`trainedAlgorithmicMedia`): {synthetic:,} of {total:,}.",
+        f"Samples: {splits}. Synthetic (column `synthetic`): {synthetic:,} of {total:,}. {SYNTHETIC}",
         "",
         "| column | |",
         "|---|---|",
         *(f"| `{name}` | {meaning} |" for name, meaning in columns.items()),
         "",
-        f"Licence of the model that made the pictures: {about.licence}. Whether its terms allow training on its output "
-        "was not assessed, nor was anything that the gates of the run do not name.",
+        f"{LICENCE.format(about.licence)} {NOT_ASSESSED}",
     ]
-    front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
-    return f"---\n{front}---\n" + "\n".join(lines) + "\n"
+    return front + "\n".join(lines) + "\n"
+
+
+def header(
+    name: str, total: int, synthetic: int, files: Mapping[str, str], features: Mapping[str, str] | None = None
+) -> str:
+    """The lines that the hub and `load_dataset` read.
+
+    Args:
+        name: of the set.
+        total: samples.
+        synthetic: of these, made by a model.
+        files: split (train, val) -> pattern of its files.
+        features: column -> type, where `load_dataset` should not guess them.
+    """
+    facts: dict[str, Any] = {
+        "pretty_name": name,
+        "task_categories": ["image-to-image"],
+        "tags": ["image-restoration", *(["synthetic"] if synthetic else [])],
+        "size_categories": [_NAMES[sum(total >= size for size in _SIZES)]],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": SPLITS[split], "path": pattern} for split, pattern in files.items()],
+            }
+        ],
+    }
+    if features:
+        columns = [{"name": column, "dtype": kind} for column, kind in features.items()]
+        facts["dataset_info"] = {"features": columns}
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---\n"
 
 
 def columns(pairs: bool) -> dict[str, str]:

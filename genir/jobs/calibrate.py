@@ -16,6 +16,7 @@ from genir import images, ranks, storage
 from genir.config.base import resolve
 from genir.config.gates import Gates
 from genir.errors import ConfigError, PlanError
+from genir.runs.meter import Meter
 from genir.runs.summary import read_plan
 from genir.runs.tables import Table, joined, tables_of
 from genir.shards import table
@@ -148,13 +149,15 @@ class _Measure:
         count = min(len(taken), config.limit or len(taken))
         taken = [taken[n * len(taken) // count] for n in range(count)]
         rows = []
-        for batch in pictures([taken[n : n + 4] for n in range(0, count, 4)]):
-            for one in batch:
-                if one.pixels_CHW is not None and config.size is not None:
-                    self._reduce(one, one.pixels_CHW, config.size)
-            judge(batch, self._gates, [], True, device)
-            rows += [{"source": one.original.name, **one.scores} for one in batch if not one.error]
-            self.unreadable += [f"{one.original.name}: {one.error}" for one in batch if one.error]
+        with Meter(count, "picture") as meter:
+            for number, batch in enumerate(pictures([taken[n : n + 4] for n in range(0, count, 4)]), 1):
+                for one in batch:
+                    if one.pixels_CHW is not None and config.size is not None:
+                        self._reduce(one, one.pixels_CHW, config.size)
+                judge(batch, self._gates, [], True, device)
+                rows += [{"source": one.original.name, **one.scores} for one in batch if not one.error]
+                self.unreadable += [f"{one.original.name}: {one.error}" for one in batch if one.error]
+                meter(min(4 * number, count), f"of {place}")
         return rows
 
     @staticmethod

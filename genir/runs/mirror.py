@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("genir")
 
 REFRESH_EVERY = 60.0  # seconds between looks at what other workers have finished
-_DOCUMENTS = ("plan.json", "config.yaml", "env.json", "goal.json", "preview.png")
+_DOCUMENTS = ("plan.json", "config.yaml", "env.json", "goal.json", "preview.png", "README.md")
 
 
 class Mirror:

@@ -1,18 +1,17 @@
-"""What a person sees while a worker runs: a bar on a terminal, plain lines with rates elsewhere, a heartbeat file."""
+"""What a person sees while a worker runs: how far the whole run is, and this worker's heartbeat file."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from genir import storage
+from genir.runs.meter import Meter
 from genir.runs.tally import Tally
+from genir.runs.workers import worker_reports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genir")
 
-LINE_EVERY = 30.0  # seconds between plain lines
 BEAT_EVERY = 10.0  # seconds between heartbeats
 
 
@@ -44,19 +42,23 @@ def worker_name() -> str:
 class Progress:
     """Told after every batch; use as a context manager."""
 
-    def __init__(self, run: Run, name: str, total: int) -> None:
+    def __init__(self, run: Run, name: str, share: int, unit: str = "image") -> None:
         """Begin.
 
         Args:
             run: the open run.
             name: what `worker_name` gave.
-            total: tasks that this worker will about do, for the bar.
+            share: of the tasks that are left, about what this worker will do.
+            unit: what a task becomes.
         """
-        self._run, self._total, self._file = run, total, run.root / "stats" / f"{name}.json"
+        self._run, self._name, self._file = run, name, run.root / "stats" / f"{name}.json"
+        self._alone = run.mirror is not None  # the statistics of the others are elsewhere
         self._tally = Tally()
-        self._shown = self._beaten = time.monotonic()
-        on_terminal = sys.stderr.isatty() and run.worker.rank == 0
-        self._bar = tqdm(total=total, unit="image", smoothing=0.05, dynamic_ncols=True) if on_terminal else None
+        self._beaten = time.monotonic()
+        self._before = {report.name: (report.images, report.kept) for report in worker_reports(run.root)}
+        self._others = (0, 0)
+        total = share if self._alone else share * run.worker.world
+        self._meter = Meter(total, unit, on_screen=run.worker.rank == 0)
 
     def __enter__(self) -> Progress:
         with storage.explained(self._file):
@@ -65,24 +67,27 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._meter.__exit__(None, None, None)
         self.beat(self._tally, ended=True)
 
     def __call__(self, tally: Tally) -> None:
-        """Show the state, at most as often as a person or a monitor wants it."""
+        """Show the state of the whole run, and tell this worker's, as often as a person or a monitor wants it."""
         now, self._tally = time.monotonic(), tally
-        if self._bar is not None:
-            self._bar.update(tally.judged - self._bar.n)
-            self._bar.set_postfix_str(f"{tally.kept} kept", refresh=False)
-        elif tally.judged and now - self._shown >= LINE_EVERY:
-            self._shown = now
-            rate = tally.judged / tally.seconds
-            left = f"{max(0, self._total - tally.judged) / rate / 60:.0f} min left"
-            log.info("%d of about %d images, %d kept, %.2f/s, %s", tally.judged, self._total, tally.kept, rate, left)
         if now - self._beaten >= BEAT_EVERY:
             self._beaten = now
             self.beat(tally)
+            self._others = self._of_others()
+        judged, kept = self._others
+        self._meter(tally.judged + judged, f"{tally.kept + kept} kept")
+
+    def _of_others(self) -> tuple[int, int]:
+        """Images that other workers, of this launch or another, have judged and kept since this one began."""
+        if self._alone:
+            return 0, 0
+        reports = [report for report in worker_reports(self._run.root) if report.name != self._name]
+        before = [self._before.get(report.name, (0, 0)) for report in reports]
+        judged = sum(report.images - images for report, (images, _) in zip(reports, before, strict=True))
+        return judged, sum(report.kept - kept for report, (_, kept) in zip(reports, before, strict=True))
 
     def beat(self, tally: Tally, ended: bool = False) -> None:
         """Write this worker's statistics file."""

@@ -91,6 +91,7 @@ def alone(tmp_path_factory):
 
 def test_a_run_is_readable_by_others(alone):
     assert sorted(path.name for path in alone.iterdir()) == [
+        "README.md",
         "config.yaml",
         "env.json",
         "goal.json",

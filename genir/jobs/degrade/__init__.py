@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from genir import ranks
 from genir.jobs.degrade.launch import STAGE, Launch
+from genir.runs.card import write_card
 from genir.runs.claims import Claims
 from genir.runs.drive import Guard, drive
 from genir.runs.progress import Progress, log_to_file, worker_name
@@ -51,7 +52,7 @@ def degrade(config: Degrade, protocol: str | None = None) -> int:
         name = worker_name()
         log_to_file(run.root, name)
         share = -(-claims.tasks_left() * config.epochs // run.worker.world)
-        with Progress(run, name, share) as progress:
+        with Progress(run, name, share, "pair") as progress:
             drive(claims, launch.stage(run), launch.packing(), Guard(0.0, 1), stop, progress)
     return _end(launch, claims, stop)
 
@@ -77,7 +78,10 @@ def pixels_sha256(root: Path) -> str:
 
 
 def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
-    log.info("%s: %s", launch.root, describe(summarise(launch.root)))
+    summary = summarise(launch.root)
+    if summary.done:
+        write_card(launch.root)
+    log.info("%s: %s", launch.root, describe(summary))
     if claims.any_left():
         if stop():
             log.info("stopped by %s; the same command goes on from here", stop.name)

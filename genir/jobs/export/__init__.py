@@ -14,6 +14,7 @@ from genir import ranks
 from genir.errors import ShardError, Stopped
 from genir.jobs.export.folder import Unit
 from genir.jobs.export.launch import Launch
+from genir.runs.meter import Meter
 
 if TYPE_CHECKING:
     from genir.config.export import Export
@@ -68,13 +69,14 @@ def _write(launch: Launch, units: list[Unit], stop: ranks.StopSignal) -> None:
     if not units:
         return
     launch.load()
-    begin = time.monotonic()
     settled, written, samples = 0.0, list[Unit](), 0
-    with ThreadPoolExecutor(launch.config.threads) as pool:
+    total = sum(shard.take or shard.marker.kept for unit in units for shard in unit.shards)
+    with Meter(total, "sample") as meter, ThreadPoolExecutor(launch.config.threads) as pool:
         for number, unit in enumerate(units, 1):
             with launch.format.unit(unit.name) as add:
-                for count in _fill(launch, unit, add, pool):
-                    samples += count
+                for _ in _fill(launch, unit, add, pool):
+                    samples += 1
+                    meter(samples, f"{number} of {len(units)} parts")
                     if stop():
                         launch.folder.mark(written)
                         raise Stopped
@@ -82,11 +84,10 @@ def _write(launch: Launch, units: list[Unit], stop: ranks.StopSignal) -> None:
             if time.monotonic() - settled > SETTLE_SECONDS or unit is units[-1]:
                 launch.folder.mark(written)
                 settled, written = time.monotonic(), []
-                log.info("%d of %d parts, %.1f samples/s", number, len(units), samples / (settled - begin))
 
 
-def _fill(launch: Launch, unit: Unit, add: Add, pool: ThreadPoolExecutor) -> Iterator[int]:
-    """Add everything of a unit; yields how many after every picture of the run."""
+def _fill(launch: Launch, unit: Unit, add: Add, pool: ThreadPoolExecutor) -> Iterator[None]:
+    """Add everything of a unit; yields after every picture of the run."""
     ordered = launch.format.ordered
 
     def make(entries: Entries) -> Made:
@@ -105,24 +106,23 @@ def _fill(launch: Launch, unit: Unit, add: Add, pool: ThreadPoolExecutor) -> Ite
         return made
 
     samples = (list(entries) for _, entries in groupby(launch.entries(unit), lambda entry: entry.stored))
-    for entries, made in _ahead(pool, make, samples, 2 * launch.config.threads):
+    for made in _ahead(pool, make, samples, 2 * launch.config.threads):
         for entry, pictures in made:
             add(entry, pictures)
-        yield len(entries)
+        yield
 
 
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[Entries], Made], samples: Iterable[Entries], count: int
-) -> Iterator[tuple[Entries, Made]]:
+) -> Iterator[Made]:
     """What becomes of the samples, in order; at most `count` of them are under way."""
-    waiting: deque[tuple[Entries, Future[Made]]] = deque()
+    waiting: deque[Future[Made]] = deque()
     for entries in samples:
-        waiting.append((entries, pool.submit(work, entries)))
+        waiting.append(pool.submit(work, entries))
         if len(waiting) > count:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
+            yield waiting.popleft().result()
+    for future in waiting:
+        yield future.result()
 
 
 def _finish(launch: Launch) -> Counter[str]:

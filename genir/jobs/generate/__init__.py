@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from genir import ranks
 from genir.errors import PlanError, ShardError
 from genir.jobs.generate.launch import Launch
+from genir.runs.card import write_card
 from genir.runs.claims import Claims
 from genir.runs.drive import drive
 from genir.runs.mirror import joined
@@ -88,6 +89,8 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
     if launch.mirror is not None:
         launch.mirror.refresh(at_once=True)
     config, summary = launch.config, summarise(launch.root)
+    if summary.done:
+        write_card(launch.root)
     log.info("%s: %s", config.run, describe(summary))
     log.info("images in %s/image, the first ones on %s/preview.png", config.run, config.run)
     if claims.target_reached():

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +23,7 @@ from genir.jobs.learn.loop import Loop
 from genir.jobs.learn.objectives import build
 from genir.jobs.learn.validate import SMALLEST_SET, Distance, Validator, choose, describe, distance_to
 from genir.runs.build import gate_device, load_backbone
+from genir.runs.meter import Meter
 from genir.runs.progress import log_to_file, worker_name
 from genir.runs.run import publish_run
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from genir.config.learn import Learn
 
 log = logging.getLogger("genir")
-
-LINE_EVERY = 30.0  # seconds between lines of progress
 
 
 def learn(config: Learn, source: str | None = None) -> int:
@@ -121,7 +119,7 @@ class _Session:
             config, accelerator, backbone, launch.prompts, launch.sizes[0], stop, self._distance(launch)
         )
         self._step, self._rows = self._checkpoints.resume(learned, self._loop, accelerator)
-        self._shown = self._step, time.monotonic()  # at the latest line for people
+        self._first = self._step  # of this launch
 
     def run(self) -> int:
         """Learn until all steps are done; returns the exit code. Raises Stopped when somebody asks to stop."""
@@ -129,14 +127,15 @@ class _Session:
         if config.tracker:
             options = {"tensorboard": {"purge_step": self._step}} if config.tracker == "tensorboard" else {}
             accelerator.init_trackers("tracker", init_kwargs=options)
-        with contextlib.closing(self._checkpoints):
-            self._steps()
+        left = max(0, config.steps - self._step)
+        with contextlib.closing(self._checkpoints), Meter(left, "step", accelerator.is_main_process) as meter:
+            self._steps(meter)
         if self._step < config.steps:
             raise Stopped(f"asked to stop after step {self._step}")
         self._choose()
         return 0
 
-    def _steps(self) -> None:
+    def _steps(self, meter: Meter) -> None:
         """From the state in place to the last step, or to the one at which somebody asks to stop."""
         config, stopped, saved = self._config, False, self._step
         while True:
@@ -151,20 +150,16 @@ class _Session:
                 return
             facts, stopped = self._loop.step(self._step, self._stop())
             self._step += 1
-            self._tell(facts)
+            self._tell(facts, meter)
 
-    def _tell(self, facts: dict[str, float]) -> None:
-        """Losses to the tracker and log.jsonl, now and then a line for people."""
+    def _tell(self, facts: dict[str, float], meter: Meter) -> None:
+        """Losses to the tracker, log.jsonl and the screen."""
         self._accelerator.log(facts, step=self._step)
         if not self._accelerator.is_main_process:
             return
         self._checkpoints.log(self._step, facts)
-        seconds = time.monotonic() - self._shown[1]
-        if seconds > LINE_EVERY:
-            rate = (self._step - self._shown[0]) / seconds
-            losses = ", ".join(f"{name} {value:.4g}" for name, value in facts.items())
-            log.info("step %d of %d, %.2f steps/s: %s", self._step, self._config.steps, rate, losses)
-            self._shown = self._step, time.monotonic()
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in facts.items())
+        meter(self._step - self._first, losses)
 
     def _validation_due(self, ended: bool) -> bool:
         every = self._config.validation.every

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save as tensor_bytes
+from torch import Tensor
 
 from genir import storage
 from genir.errors import Stopped
 from genir.records import Conditioning
+from genir.runs.meter import Meter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from torch import Tensor
 
 CHUNK = 128  # items a file: 34 MB of SDXL's latents
 
@@ -34,17 +34,20 @@ class Cache:
         """Make the items of every absent chunk that falls to this rank; raises Stopped when asked to stop."""
         with storage.explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        for chunk in range(rank, -(-self._count // CHUNK), world):
-            path = self._path(chunk)
-            if path.exists():
-                continue
-            tensors: dict[str, Tensor] = {}
-            for item in range(chunk * CHUNK, min(self._count, (chunk + 1) * CHUNK)):
-                if should_stop():
-                    raise Stopped(f"asked to stop while {path} was made")
-                tensors |= {f"{item}.{field}": tensor.cpu().contiguous() for field, tensor in make(item).items()}
-            with storage.explained(path):
-                storage.write(path, tensor_bytes(tensors))
+        absent = [chunk for chunk in range(rank, -(-self._count // CHUNK), world) if not self._path(chunk).exists()]
+        items = {chunk: range(chunk * CHUNK, min(self._count, (chunk + 1) * CHUNK)) for chunk in absent}
+        done = 0
+        with Meter(sum(map(len, items.values())), "cached item", on_screen=rank == 0) as meter:
+            for chunk in absent:
+                path, tensors = self._path(chunk), dict[str, Tensor]()
+                for item in items[chunk]:
+                    if should_stop():
+                        raise Stopped(f"asked to stop while {path} was made")
+                    tensors |= {f"{item}.{field}": tensor.cpu().contiguous() for field, tensor in make(item).items()}
+                    done += 1
+                    meter(done)
+                with storage.explained(path):
+                    storage.write(path, tensor_bytes(tensors))
 
     def read(self, item: int, field: str) -> Tensor:
         """One tensor of an item, on the CPU; only its own bytes are read."""

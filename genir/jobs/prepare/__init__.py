@@ -47,7 +47,7 @@ def prepare(config: Prepare) -> int:
     log_to_file(run.root, name)
     claims = Claims(run, config.limit, None, stop)
     share = -(-claims.tasks_left() // run.worker.world)
-    with Progress(run, name, share) as progress:
+    with Progress(run, name, share, "photograph") as progress:
         drive(claims, launch.stage(backbone, stop), launch.packing(), Guard(0.0, 1), stop, progress)
     return _end(launch, run, claims, stop)
 

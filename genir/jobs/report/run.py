@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genir.errors import PlanError
 from genir.jobs.report import charts, gallery, tables
 from genir.jobs.report.page import Page, bars, percent, table, tiles
+from genir.runs.card import looked_for
 from genir.runs.summary import Summary, human_bytes, read_plan, summarise
 from genir.runs.workers import worker_reports
 
@@ -39,7 +40,7 @@ def add(page: Page, folder: str, root: Path, images: int) -> None:
         "was seen are not stored, or shown beyond recognition.",
     )
     _workers(page, root)
-    _privacy(page, plan)
+    page.section("Privacy", f"<p>{escape(looked_for(plan))}</p>")
 
 
 def _overview(page: Page, summary: Summary) -> None:
@@ -132,17 +133,3 @@ def _workers(page: Page, root: Path) -> None:
         rows.append((name, report.state, report.images, round(report.rate, 3), busy))
     if rows:
         page.section("Workers", table(["worker", "state", "images", "images/s", "model at work, %"], rows))
-
-
-def _privacy(page: Page, plan: dict[str, Any]) -> None:
-    """What the gates of this run looked for, and what nobody did."""
-    gates = plan["meaning"].get("gates") or {}
-    names = ", ".join(name for name, settings in gates.items() if isinstance(settings, dict) and settings)
-    text = f"Looked for, by the gates of this run: {names or 'nothing'}."
-    if gates.get("score_only"):
-        text += " They only scored: nothing was rejected."
-    text += (
-        " Not assessed: likeness to real persons, places or works, text that identifies somebody, and whatever a "
-        "detector misses."
-    )
-    page.section("Privacy", f"<p>{escape(text)}</p>")

@@ -42,7 +42,7 @@ def score(config: Score) -> int:
         name = worker_name()
         log_to_file(run.root, name)
         share = -(-claims.tasks_left() // run.worker.world)
-        with Progress(run, name, share) as progress:
+        with Progress(run, name, share, "picture") as progress:
             drive(claims, launch.stage(), pack, Guard(0.0, 1), stop, progress)
     return _end(launch, claims, stop)
 

@@ -4,10 +4,8 @@ decodes to the pixels that were judged. Needs neither the model nor the prompts.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
-import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -15,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from genir.errors import PlanError
 from genir.ranks import EXIT_AGAIN
+from genir.runs.meter import Meter
 from genir.runs.summary import local_root, read_goal, read_plan
 from genir.shards.files import ShardFiles
 from genir.shards.verify import Proof, prove
@@ -26,9 +23,6 @@ from genir.shards.verify import Proof, prove
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-log = logging.getLogger("genir")
-
-LINE_EVERY = 30.0  # seconds between plain lines
 SHOWN = 20  # problems
 
 
@@ -162,9 +156,7 @@ def _proof(root: Path, plan: dict[str, Any], limit: int, shard: int) -> Proof | 
 
 def _watched(proofs: Iterable[Proof | None], total: int) -> Iterator[tuple[int, Proof | None]]:
     """Number them, with a bar on a terminal and plain lines elsewhere."""
-    shown = time.monotonic()
-    for shard, proof in enumerate(tqdm(proofs, total=total, unit="shard", disable=None, dynamic_ncols=True)):
-        if time.monotonic() - shown >= LINE_EVERY:
-            shown = time.monotonic()
-            log.info("%d of %d shards checked", shard, total)
-        yield shard, proof
+    with Meter(total, "shard") as meter:
+        for shard, proof in enumerate(proofs):
+            meter(shard + 1)
+            yield shard, proof
