@@ -15,6 +15,7 @@ from genir import __version__, ranks
 from genir.cli import (
     calibrate,
     degrade,
+    evaluate,
     export,
     export_dual,
     generate,
@@ -37,7 +38,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, select, degrade, export, report, quickstart),
+    *(score, calibrate, select, degrade, evaluate, export, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 

@@ -40,7 +40,14 @@ class FolderSource:
         """Photographs `start` to `stop` - 1."""
         folder, names = self._photographs.folder, self._photographs.names
         return [
-            Original(f"{i:09d}", names[i], self._photographs.caption(names[i]), "", partial(_read, folder / names[i]))
+            Original(
+                f"{i:09d}",
+                names[i],
+                self._photographs.caption(names[i]),
+                "",
+                partial(_read, folder / names[i]),
+                names[i].partition("/")[0] if "/" in names[i] else "",
+            )
             for i in range(start, min(stop, self.n_tasks))
         ]
 

@@ -142,8 +142,7 @@ class Joined:
         for prefix, source in self._sources.items():
             first = self._starts[prefix]
             for one in source.originals(max(0, start - first), max(0, stop - first)):
-                key = f"{first + int(one.key):09d}"
-                found.append(Original(key, f"{prefix}/{one.name}", one.text, one.reason, one.read))
+                found.append(replace(one, key=f"{first + int(one.key):09d}", name=f"{prefix}/{one.name}"))
         return found
 
 

@@ -25,3 +25,5 @@ class Original:
     """Why it is not taken ("face", "not selected", ...); "": it is taken."""
     read: Callable[[], tuple[np.ndarray, bool]]
     """uint8 RGB (3, H, W) pixels, and whether a model made them; raises ImageError."""
+    category: str = ""
+    """Of its prompt in a run, in the JSON of a tar, the first subfolder of a folder; "" where nothing says it."""

@@ -77,9 +77,12 @@ class RunSource:
         if not reason and row["verdict"] != "kept":
             path = beside(self._root, self._files(shard).name, key)
             if path is not None:
-                return Original(key, key, row["prompt"], "", partial(_read_beside, path, row))
+                return Original(
+                    key, key, row["prompt"], "", partial(_read_beside, path, row), row.get("category") or ""
+                )
             reason = NO_PIXELS
-        return Original(key, key, row["prompt"], reason, partial(_read, self._files(shard), row))
+        read = partial(_read, self._files(shard), row)
+        return Original(key, key, row["prompt"], reason, read, row.get("category") or "")
 
     def _reason(self, number: int, row: Row) -> str:
         if self._selection is not None:

@@ -112,7 +112,9 @@ class TarSource:
             sample = samples(self._tars[tar])[number - self._starts[tar]]
             facts = _facts(sample)
             name = f"{self._tars[tar].stem}/{sample.name}"
-            found.append(Original(f"{number:09d}", name, _text(sample, facts), "", partial(_read, sample, facts)))
+            category = str(facts.get("category") or "")
+            read = partial(_read, sample, facts)
+            found.append(Original(f"{number:09d}", name, _text(sample, facts), "", read, category))
         return found
 
 

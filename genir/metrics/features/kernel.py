@@ -58,6 +58,25 @@ def kernel_gain(before_NF: Tensor, after_NF: Tensor, real_MF: Tensor, groups_N: 
     return _judged(_Estimate(*(one - other for one, other in zip(before, after, strict=True))))
 
 
+def paired_kernel_distance(a_NF: Tensor, b_NF: Tensor) -> KernelDistance:
+    """The distance of sets whose rows belong together, such as restored images and their own references.
+
+    Gretton et al. 2012 (JMLR 13), lemma 6 with equation 3's h: a row and its partner are no pair, for they are not
+    independent, and what is alike by restoring it would count as if the sets were nearer than equal ones. The standard
+    error is the jackknife over partners. Raises GenirError as `kernel_distance` does, and for sets of two lengths.
+    """
+    if len(a_NF) != len(b_NF):
+        raise GenirError(f"kernel distance: {len(a_NF)} and {len(b_NF)} images, but rows must belong together")
+    a, b = comparable(a_NF, b_NF, 3, "kernel distance")
+    rows_N, n = torch.arange(len(a), device=a.device), len(a)
+    own_N = _sums(a, a, rows_N) + _sums(b, b, rows_N)
+    cross_N = _sums(a, b, rows_N) + _sums(b, a, rows_N)
+    sums_N = own_N - cross_N
+    without_N = (sums_N.sum() - 2 * sums_N) / ((n - 1) * (n - 2))
+    variance = (n - 1) ** 2 / n * without_N.var()
+    return KernelDistance(float(sums_N.sum() / (n * (n - 1))), float(variance.sqrt()))
+
+
 def _judged(estimate: _Estimate) -> KernelDistance:
     variance = sum((len(x) - 1) ** 2 / len(x) * x.var() for x in estimate[1:])
     return KernelDistance(float(estimate.value), float(variance**0.5))
@@ -86,7 +105,7 @@ def _estimate(a_NF: Tensor, b_MF: Tensor, groups_N: Tensor | None) -> _Estimate:
 
 
 def _sums(a_NF: Tensor, b_MF: Tensor, groups_N: Tensor | None = None) -> Tensor:
-    """Sum over b of the kernel, for each row of a (N,); with groups (of a, which is b) over other groups only."""
+    """Sum over b of the kernel, for each row of a (N,); with groups (of the rows of both) over other groups only."""
     sums = []
     for start in range(0, len(a_NF), _BLOCK):
         kernel = (a_NF[start : start + _BLOCK] @ b_MF.T / a_NF.shape[1] + 1).pow(_DEGREE)

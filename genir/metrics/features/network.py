@@ -7,6 +7,7 @@ seen its pictures.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -45,14 +46,18 @@ class SceneFeatures(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Features in float32."""
-        detail_NCHW = images_NCHW - F.avg_pool2d(images_NCHW, 3, stride=1, padding=1, count_include_pad=False)
-        maps, activity = torch.cat([images_NCHW, _DETAIL_GAIN * detail_NCHW], dim=1), []
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            maps = F.relu(convolution(maps))
-            activity.append(maps.mean((2, 3)))
-            maps = norm(maps)
+        activity = [maps.mean((2, 3)) for maps in self.stages(images_NCHW)]
         mixed = self.mix(torch.cat(activity, dim=1).float().add(_FLOOR).log())
         return F.layer_norm(mixed, (FEATURES,))
+
+    def stages(self, images_NCHW: Tensor) -> list[Tensor]:
+        """What the five stages see: maps of a half to a thirty-second of the size, 0.. ."""
+        detail_NCHW = images_NCHW - F.avg_pool2d(images_NCHW, 3, stride=1, padding=1, count_include_pad=False)
+        maps, found = torch.cat([images_NCHW, _DETAIL_GAIN * detail_NCHW], dim=1), []
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            found.append(F.relu(convolution(maps)))
+            maps = norm(found[-1])
+        return found
 
 
 def load() -> SceneFeatures:
@@ -60,6 +65,11 @@ def load() -> SceneFeatures:
     model = SceneFeatures().eval().requires_grad_(False)
     model.load_state_dict({name: value.float() for name, value in load_file(_WEIGHTS).items()})
     return model
+
+
+def weights_sha256() -> str:
+    """SHA-256 (hex) of the file that `load` reads."""
+    return hashlib.sha256(_WEIGHTS.read_bytes()).hexdigest()
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genir.errors import GenirError
-from genir.metrics.features.kernel import kernel_distance, kernel_gain
+from genir.metrics.features.kernel import kernel_distance, kernel_gain, paired_kernel_distance
 
 
 def reference(a: np.ndarray, b: np.ndarray) -> float:
@@ -100,3 +100,24 @@ def test_rows_that_do_not_belong_together_are_refused() -> None:
         kernel_gain(draws(0, 5), draws(1, 4), draws(2, 9))
     with pytest.raises(GenirError, match="2 groups of images, but at least 3"):
         kernel_distance(draws(0, 5), draws(1, 9), torch.tensor([0, 0, 1, 1, 1]))
+
+
+def test_rows_that_belong_together_are_no_pairs():
+    """Of equal distributions the distance is 0 on average, also where every row is nearly its partner."""
+    torch.manual_seed(0)
+    paired, plain = [], []
+    for _ in range(60):
+        a = torch.randn(16, 8)
+        b = a + 0.1 * torch.randn(16, 8)
+        paired.append(paired_kernel_distance(a, b))
+        plain.append(kernel_distance(a, b))
+    values = torch.tensor([one.value for one in paired])
+    assert abs(values.mean()) < 3 * values.std() / len(values) ** 0.5 + 0.02
+    assert torch.tensor([one.value for one in plain]).mean() < -0.3
+    a, b = torch.randn(12, 8), torch.randn(12, 8) + 1
+    kernel = (torch.cat([a, b]).double() @ torch.cat([a, b]).double().T / 8 + 1) ** 3
+    own = kernel[:12, :12] + kernel[12:, 12:] - kernel[:12, 12:] - kernel[12:, :12]
+    wanted = float(own.fill_diagonal_(0).sum() / (12 * 11))
+    assert paired_kernel_distance(a, b).value == pytest.approx(wanted)
+    with pytest.raises(GenirError, match="12 and 11 images"):
+        paired_kernel_distance(a, b[:11])
