@@ -12,7 +12,7 @@ from told import ROOT, blocks, documents, told
 
 from genir import cli
 from genir.config import base
-from genir.config.audit import Privacy
+from genir.config.audit import Copies, Privacy
 from genir.config.generate import Generate
 from genir.config.select import Select
 from tools.docs.help_pages import pages
@@ -99,6 +99,8 @@ def test_a_command_is_one_that_genir_takes(one, here, monkeypatch, capsys):
         base.resolve(Select, {"gates": {}}, "the run", options.overrides)
     elif one.words[0] == "verify" and options.privacy:
         base.resolve(Privacy, {}, "the defaults", options.overrides)
+    elif one.words[0] == "verify" and options.copies:
+        base.resolve(Copies, {}, "the defaults", options.overrides)
     elif "overrides" in options:
         base.resolve(Generate, {}, "the run", options.overrides)
 
@@ -116,7 +118,7 @@ def is_cheap(one):
     if re.search(r"#|s3://|--protocol", text):  # a selection, a store, a manifest
         return False
     if name in RUN:
-        return not {"--repair", "--privacy", "--watch", "--entities", "--plot"} & set(one.words)
+        return not {"--repair", "--privacy", "--copies", "--watch", "--entities", "--plot"} & set(one.words)
     return name in DRY and "sdxl" not in text and "{" not in text
 
 
