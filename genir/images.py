@@ -25,6 +25,13 @@ _COLOURS = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 Format = Literal["png", "webp"]
 
+Kernel = Literal["lanczos", "bicubic", "area"]
+_KERNELS: dict[Kernel, Image.Resampling] = {
+    "lanczos": Image.Resampling.LANCZOS,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+}
+
 # IPTC digital source type of an image made by a trained model.
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -124,6 +131,15 @@ def fit(pixels_CHW: np.ndarray, size_HW: tuple[int, int]) -> np.ndarray:
     image = Image.fromarray(np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0)))
     height, width = size_HW
     return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+
+
+def resized(pixels_CHW: np.ndarray, size_HW: tuple[int, int], kernel: Kernel) -> np.ndarray:
+    """uint8 RGB pixels of `size_HW`, without aliasing: the kernel is stretched where the image shrinks."""
+    import numpy as np
+
+    image = Image.fromarray(np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0)))
+    made_HWC = np.asarray(image.resize((size_HW[1], size_HW[0]), _KERNELS[kernel]))
+    return np.ascontiguousarray(made_HWC.transpose(2, 0, 1))
 
 
 def _reason(error: Exception) -> str:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from genir.backbone import hires
 from genir.errors import GenirError, ModelError, Stopped
 from genir.halves import in_halves
+from genir.images import resized
 from genir.records import Conditioning, Prompt, Sample, Task
 
 if TYPE_CHECKING:
     from genir.backbone.guidance import Guidance
+    from genir.backbone.hires import Hires
     from genir.backbone.model import Backbone
     from genir.backbone.sdxl import Micro
+    from genir.images import Kernel
 
 log = logging.getLogger("genir")
 
@@ -34,6 +38,12 @@ class Settings:
     """Negative prompt where no dual prompt is applied."""
     offload_text_encoders: bool = False
     """Text encoders leave the device while the images of a shard are denoised."""
+    hires: Hires | None = None
+    """The second pass; None: there is none."""
+    downscale: float = 1.0
+    """Rows and columns are divided by this before the crop."""
+    kernel: Kernel = "lanczos"
+    """Of this reduction."""
     crop_HW: tuple[int, int] | None = None
     """The middle of every image that is kept; None: all of it."""
 
@@ -142,7 +152,10 @@ class _Maker:
 
     def _denoise(self, tasks: list[Task], sides: _Sides) -> list[Sample]:
         settings, count = self.settings, len(tasks)
-        pixels_NCHW, nonfinite = self.backbone.generate(
+        make = self.backbone.generate
+        if settings.hires is not None:
+            make = partial(hires.generate, self.backbone, settings.hires)
+        pixels_NCHW, nonfinite = make(
             sides.positive.to(self.backbone.device),
             sides.negative.repeated(count),
             empty=sides.empty.repeated(count),
@@ -154,11 +167,19 @@ class _Maker:
             should_stop=self.should_stop,
         )
         return [
-            Sample(task, _middle(pixels_CHW, settings.crop_HW), nonfinite=bad, truncated=truncated)
+            Sample(task, _stored(pixels_CHW, settings), nonfinite=bad, truncated=truncated)
             for task, pixels_CHW, bad, truncated in zip(
                 tasks, pixels_NCHW.numpy(), nonfinite, sides.positive.truncated, strict=True
             )
         ]
+
+
+def _stored(pixels_CHW: np.ndarray, settings: Settings) -> np.ndarray:
+    """Reduced, then cropped: `crop_HW` is the size that is stored, and lies away from the borders of the reduction."""
+    if settings.downscale != 1:
+        rows, columns = (round(side / settings.downscale) for side in pixels_CHW.shape[1:])
+        pixels_CHW = resized(pixels_CHW, (rows, columns), settings.kernel)
+    return _middle(pixels_CHW, settings.crop_HW)
 
 
 def _middle(pixels_CHW: np.ndarray, crop_HW: tuple[int, int] | None) -> np.ndarray:

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genir.backbone.tiles import blended
 
-def decode(vae: Any, latents_NCHW: Tensor) -> tuple[Tensor, list[bool]]:
+log = logging.getLogger("genir")
+
+
+def decode(vae: Any, latents_NCHW: Tensor, tile: int | None = None) -> tuple[Tensor, list[bool]]:
     """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: was any value NaN or infinite?).
 
-    Pixels with such a value are black.
+    Pixels with such a value are black. An image that overflows in half precision is decoded again in float32. With
+    `tile` (latent positions of a side) larger images are decoded in overlapping tiles: less memory, other bytes.
     """
     images, broken = [], []
     for latents_1CHW in latents_NCHW.split(1):
-        floats_CHW = decode_floats(vae, latents_1CHW)[0].float()
+        floats_CHW = _decoded(vae, latents_1CHW, tile)[0].float()
         finite_HW = torch.isfinite(floats_CHW).all(dim=0)
         broken.append(not bool(finite_HW.all()))
         unit_CHW = (floats_CHW / 2 + 0.5).clamp(0, 1)
         images.append((torch.where(finite_HW, unit_CHW, 0.0) * 255).round().to(torch.uint8).cpu())
     return torch.stack(images), broken
+
+
+def _decoded(vae: Any, latents_1CHW: Tensor, tile: int | None) -> Tensor:
+    floats_1CHW = _in_tiles(vae, latents_1CHW, tile)
+    dtype = vae.dtype
+    if dtype == torch.float32 or torch.isfinite(floats_1CHW).all() or not torch.isfinite(latents_1CHW).all():
+        return floats_1CHW  # of latents that are not finite nothing better can be made
+    _tell_of_overflow(type(vae).__name__, str(dtype).removeprefix("torch."))
+    vae.to(torch.float32)
+    try:
+        return _in_tiles(vae, latents_1CHW, tile)
+    finally:
+        vae.to(dtype)  # the bytes of an image must not depend on the images before it
+
+
+def _in_tiles(vae: Any, latents_1CHW: Tensor, tile: int | None) -> Tensor:
+    if tile is None or max(latents_1CHW.shape[-2:]) <= tile:
+        return decode_floats(vae, latents_1CHW)
+    return blended(lambda part_1CHW: decode_floats(vae, part_1CHW), latents_1CHW, (tile, tile))
+
+
+@functools.cache
+def _tell_of_overflow(vae: str, dtype: str) -> None:
+    """Once a process: a model that overflows does so for many images."""
+    log.warning(
+        "%s overflows in %s: such images are decoded again in float32, which takes longer; model.vae can name an "
+        "autoencoder that does not, or model.dtype=bfloat16",
+        vae,
+        dtype,
+    )
 
 
 def decode_floats(vae: Any, latents_NCHW: Tensor) -> Tensor:

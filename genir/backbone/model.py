@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genir import dualprompt
-from genir.backbone import latents, lora, loss
+from genir.backbone import caches, latents, lora, loss, tiles
 from genir.backbone.fit import check_fit
 from genir.backbone.guidance import DenoiserInput, Guidance, Start, denoise
 from genir.backbone.quiet import quiet
@@ -47,7 +47,9 @@ class Backbone:
     """Is the empty negative all zeros instead of the encoded empty text?"""
     licence: str
     attention: str
-    """sdpa or xformers: what is in use."""
+    """sdpa, xformers or flash: what is in use."""
+    decoder_tile: int | None = None
+    """Pixels of a side: larger images are decoded in tiles."""
     _fused: DualPrompt | None = field(default=None, init=False)
 
     @property
@@ -147,13 +149,15 @@ class Backbone:
         micro: Micro | None = None,
         should_stop: Callable[[], bool] = _never,
         start: Start | None = None,
+        tile: int | None = None,
     ) -> tuple[Tensor, list[bool]]:
         """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: did the decoder return NaN or
         infinity?).
 
         `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0; with `start` the
-        images are edited (SDEdit). Image i depends on seeds[i], not on its neighbours' seeds. Raises ConfigError
-        for sizes, steps or sides that do not fit, Stopped when `should_stop()`, asked before every step, says so.
+        images are edited (SDEdit); with `tile` (pixels of a side) larger ones are denoised in tiles. Image i depends
+        on seeds[i], not on its neighbours' seeds. Raises ConfigError for sizes, steps or sides that do not fit,
+        Stopped when `should_stop()`, asked before every step, says so.
         """
         rows = self.sample_latents(
             positive,
@@ -166,8 +170,9 @@ class Backbone:
             micro=micro,
             should_stop=should_stop,
             start=start,
+            tile=tile,
         )
-        return latents.decode(self.vae, rows)
+        return self.decode_latents(rows)
 
     @torch.no_grad()
     def sample_latents(
@@ -183,23 +188,29 @@ class Backbone:
         micro: Micro | None = None,
         should_stop: Callable[[], bool] = _never,
         start: Start | None = None,
+        tile: int | None = None,
     ) -> Tensor:
         """`generate` without the decoder: latents (N, C, H / size_multiple, W / size_multiple)."""
         self._check_call({"positive": positive, "negative": negative, "empty": empty}, size_HW, seeds, steps)
-        micro = micro or Micro()
+        micro, multiple = micro or Micro(), self.size_multiple
+        predict = caches.remembering(self.adapter.predict, self.unet)
+        seen_HW = size_HW
+        if tile is not None and tile < max(size_HW):  # what the denoiser sees has the size of a tile
+            seen_HW = min(size_HW[0], tile // multiple * multiple), min(size_HW[1], tile // multiple * multiple)
+            predict = tiles.tiled(predict, (seen_HW[0] // multiple, seen_HW[1] // multiple))
 
         def told(side: Conditioning | None, is_negative: bool) -> DenoiserInput | None:
-            return None if side is None else self.adapter.inputs(side, size_HW, micro, is_negative)
+            return None if side is None else self.adapter.inputs(side, seen_HW, micro, is_negative)
 
         return denoise(
-            self.adapter.predict,
+            predict,
             self.scheduler,
             (
                 self.unet.config.in_channels,
                 size_HW[0] // self.size_multiple,
                 size_HW[1] // self.size_multiple,
             ),
-            self.adapter.inputs(positive, size_HW, micro, negative=False),
+            self.adapter.inputs(positive, seen_HW, micro, negative=False),
             told(negative, True),
             told(empty, True),
             seeds=seeds,
@@ -212,7 +223,8 @@ class Backbone:
     @torch.no_grad()
     def decode_latents(self, latents_NCHW: Tensor) -> tuple[Tensor, list[bool]]:
         """What `generate` returns, of latents as `encode_images` and `sample_latents` give them."""
-        return latents.decode(self.vae, latents_NCHW)
+        tile = None if self.decoder_tile is None else max(1, self.decoder_tile // self.size_multiple)
+        return latents.decode(self.vae, latents_NCHW, tile)
 
     @torch.no_grad()
     def encode_images(self, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:

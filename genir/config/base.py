@@ -162,7 +162,7 @@ def _one_line(kind: type[BaseModel], details: ErrorDetails, source: str, overrid
         return f"{source}: unknown key {where}; {hint}"
     message = _MESSAGES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    value = "" if details["type"] == "missing" else f" = {_short(details['input'])}:"
+    value = "" if details["type"] == "missing" or not details["loc"] else f" = {_short(details['input'])}:"
     return f"{source}: {where}{value} {message}"
 
 

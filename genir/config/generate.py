@@ -8,11 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
 from genir.config.gates import Gates, GatesOrFile
+from genir.config.making import HiresConfig, PostConfig, Size, SpeedConfig
 from genir.config.shared import FilePath, Model, ModelOrId
-
-Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
-"""Rows, columns."""
-
 
 # Height / width from 0.25 to 4 at about one megapixel: the buckets of Joint-1.6M (Jodi, arXiv 2505.19084).
 _NAMED_SIZES = {
@@ -145,6 +142,8 @@ class Generate(Strict):
     size: Sizes = Field(
         default=None, description="[rows, columns], a list drawn from per image, or joint-1.6m; null: the model's own"
     )
+    hires: HiresConfig | None = Field(default=None, description="second pass at a larger size; null: none")
+    post: PostConfig | None = Field(default=None, description="reduction before the crop; null: none")
     crop: Size | None = Field(default=None, description="[rows, columns] kept of the middle of every image; null: all")
     steps: int = Field(default=30, ge=1, le=1000, description="denoising steps")
     guidance: GuidanceConfig = GuidanceConfig()
@@ -158,12 +157,23 @@ class Generate(Strict):
     keep_rejects: KeepRejects = KeepRejects()
     image: ImageConfig = ImageConfig()
     guard: Guard = Guard()
+    speed: SpeedConfig = SpeedConfig()
     offload_text_encoders: bool = Field(
         default=False, description="text encoders wait in main memory while the images of a shard are denoised"
     )
     device: str = Field(default="auto", description="auto, cpu, cuda (of the local rank), cuda:1, mps, ...")
 
+    @model_validator(mode="after")
+    def _second_pass_fits(self) -> Generate:
+        if self.hires is not None:
+            steps = self.hires.steps or self.steps
+            if int(self.hires.strength * steps) < 1:
+                raise ValueError(f"hires.strength {self.hires.strength} of {steps} steps is no step; raise one of them")
+            if self.hires.tile is not None and self.speed.step_cache is not None:
+                raise ValueError("hires.tile and speed.step_cache: a step cache does not know one tile from another")
+        return self
+
     def meaning(self) -> dict[str, Any]:
         """What makes two runs the same run; all else may change between launches of one run."""
-        growth = {"run", "limit", "target", "keep_rejects", "guard", "offload_text_encoders", "device"}
-        return self.model_dump(mode="json", exclude=growth)
+        growth = ("run", "limit", "target", "keep_rejects", "guard", "offload_text_encoders", "device")
+        return self.model_dump(mode="json", exclude={**dict.fromkeys(growth, True), "speed": {"group_offload"}})

@@ -67,8 +67,8 @@ class Model(Strict):
     loras: tuple[Annotated[Lora, BeforeValidator(_as_id, json_schema_input_type=Lora | str)], ...] = Field(
         default=(), description="LoRAs, fused in this order"
     )
-    attention: Literal["auto", "sdpa", "xformers"] = Field(
-        default="auto", description="attention kernels; xformers only on CUDA, else PyTorch SDPA"
+    attention: Literal["auto", "sdpa", "xformers", "flash"] = Field(
+        default="auto", description="attention kernels; xformers and flash-attn only on CUDA, else PyTorch SDPA"
     )
 
 

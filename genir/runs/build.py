@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from genir.backbone.model import Backbone
     from genir.chat.ask import Model as ChatModel
     from genir.config.gates import Gates
+    from genir.config.generate import Generate
     from genir.config.shared import ChatConfig, Model
     from genir.gate import Gate
+    from genir.sample import Settings
 
 
 def model_identity(model: Model) -> dict[str, str]:
@@ -35,22 +37,68 @@ def model_geometry(model: Model) -> files.Geometry | None:
     return files.geometry(model.id, revision=model.revision, variant=model.variant, config=model.config)
 
 
-def load_backbone(model: Model, device: torch.device) -> Backbone:
-    """Load the model, without a dual prompt; raises ModelError."""
+def load_backbone(model: Model, device: torch.device, *, offloaded: bool = False) -> Backbone:
+    """Load the model, without a dual prompt; `offloaded`: into main memory, for `device`. Raises ModelError."""
     from genir.backbone.load import load
 
+    dtype = model.dtype
+    if offloaded and dtype == "auto" and device.type != "cpu":
+        dtype = "float16"
     return load(
         model.id,
         revision=model.revision,
         variant=model.variant,
-        dtype=model.dtype,
+        dtype=dtype,
         vae=model.vae,
         scheduler=model.scheduler and {"name": model.scheduler.name, **model.scheduler.options()},
         loras=_loras(model),
         config=model.config,
-        device=device,
-        attention=model.attention,
+        device="cpu" if offloaded else device,
+        attention="auto" if offloaded else model.attention,
     )
+
+
+def sampling(config: Generate) -> Settings:
+    """How every image of a run is made."""
+    from genir.backbone.guidance import Guidance
+    from genir.backbone.hires import Hires
+    from genir.backbone.sdxl import Micro
+    from genir.sample import Settings
+
+    hires, post = config.hires, config.post
+    return Settings(
+        config.steps,
+        Guidance(**config.guidance.model_dump()),
+        Micro(**config.micro.model_dump()),
+        config.negative,
+        config.offload_text_encoders,
+        hires and Hires(hires.enlarged, hires.upscaler, hires.strength, hires.steps or config.steps, hires.tile),
+        post.downscale if post else 1.0,
+        post.kernel if post else "lanczos",
+        config.crop,
+    )
+
+
+def make_fast(backbone: Backbone, config: Generate, device: torch.device, size: tuple[int, int]) -> list[str]:
+    """Switch on the speed options that work here, tried on two steps of a batch of `size`; their names."""
+    from genir.backbone import speed
+
+    settings = sampling(config)
+
+    def two_steps() -> None:
+        side = backbone.encode_empty(config.batch)
+        backbone.sample_latents(
+            side,
+            side,
+            empty=side,
+            size_HW=size,
+            seeds=range(config.batch),
+            steps=2,
+            guidance=settings.guidance,
+            micro=settings.micro,
+        )
+
+    return speed.use(backbone, speed.Speed(**config.speed.model_dump()), device, config.model.attention, two_steps)
 
 
 def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:

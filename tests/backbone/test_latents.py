@@ -90,3 +90,57 @@ def test_an_encoded_image_depends_on_its_own_seed_only() -> None:
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(1))
     expected = (posterior.mean + posterior.std * noise) * vae.config.scaling_factor
     torch.testing.assert_close(whole[:1], expected.detach(), atol=1e-6, rtol=1e-6)
+
+
+class Overflowing(Identity):
+    """Half precision overflows behind the scale; float32 does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtype, self.used = torch.float16, []
+
+    def to(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+
+    def decode(self, latents_NCHW: Tensor, return_dict: bool) -> tuple[Tensor]:
+        self.used.append(latents_NCHW.dtype)
+        return (latents_NCHW * 10_000 / 80_000 * 8,) if latents_NCHW.dtype == torch.float32 else (latents_NCHW * 1e4,)
+
+
+def test_an_overflow_in_half_precision_is_decoded_again(caplog: pytest.LogCaptureFixture) -> None:
+    latents._tell_of_overflow.cache_clear()
+    vae = Overflowing()
+    values = torch.tensor([0.00005, 8.0, 0.5]).reshape(3, 1, 1, 1).expand(3, 3, 2, 2)
+    for _ in range(2):
+        pixels, broken = latents.decode(vae, values.half())
+        assert broken == [False, False, False]
+        assert pixels[:, 0, 0, 0].tolist() == [191, 255, 255]
+    assert vae.dtype == torch.float16
+    assert vae.used == [torch.float16, torch.float16, torch.float32, torch.float16] * 2
+    assert [record.message for record in caplog.records] == [
+        "Overflowing overflows in float16: such images are decoded again in float32, which takes longer; model.vae can "
+        "name an autoencoder that does not, or model.dtype=bfloat16"
+    ]
+
+
+def test_what_float32_cannot_help_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    vae = Overflowing()
+    values = torch.full((1, 3, 2, 2), torch.nan, dtype=torch.float16)
+    assert latents.decode(vae, values)[1] == [True]
+    assert vae.used == [torch.float16]  # such latents would be decoded to the same
+
+
+def test_a_real_autoencoder_that_overflows_in_float16() -> None:
+    vae = tiny.vae()
+    values = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        vae.decoder.conv_in.weight.mul_(3e4)
+        vae.decoder.conv_in.bias.mul_(3e4)
+        expected, broken = latents.decode(vae, values)
+        assert broken == [False, False]
+        vae.half()
+        assert not torch.isfinite(latents.decode_floats(vae, values)).all()
+        found, broken = latents.decode(vae, values)
+    assert broken == [False, False]
+    assert vae.dtype == torch.float16
+    assert (found.int() - expected.int()).abs().max() <= 2  # weights and latents were rounded to float16

@@ -12,7 +12,7 @@ from genir.config.generate import Generate
 from genir.config.shared import Lora, Model, Scheduler
 from genir.errors import ConfigError
 
-GROWTH = {"run", "limit", "target", "device", "guard", "keep_rejects", "offload_text_encoders"}
+GROWTH = {"run", "limit", "target", "device", "guard", "keep_rejects", "offload_text_encoders", "speed.group_offload"}
 
 # A second value for every field of the configuration, in the form in which it is dumped.
 OTHERS: dict[str, Any] = {
@@ -32,6 +32,8 @@ OTHERS: dict[str, Any] = {
     "prompts": ["prompts/other.txt"],
     "replicas": 2,
     "size": [[512, 512], [512, 768]],
+    "hires": {"scale": 2.0, "upscaler": "latent"},
+    "post": {"downscale": 2.0, "kernel": "area"},
     "crop": [448, 512],
     "weights": {"fur": 2.0},
     "steps": 29,
@@ -73,6 +75,12 @@ OTHERS: dict[str, Any] = {
     "image.level": 2,
     "guard.min_keep": 0.0,
     "guard.after": 100,
+    "speed.channels_last": True,
+    "speed.fuse_projections": True,
+    "speed.compile": True,
+    "speed.step_cache": 0.05,
+    "speed.decoder_tile": 512,
+    "speed.group_offload": True,
     "offload_text_encoders": True,
     "device": "cpu",
 }
@@ -87,6 +95,10 @@ def leaves(model: BaseModel, prefix=""):
             yield from leaves(value, path + ".")
         else:
             yield path
+
+
+def is_growth(path):
+    return path in GROWTH or path.partition(".")[0] in GROWTH
 
 
 def changed(path, value):
@@ -109,12 +121,12 @@ def test_meaning_changes_with_everything_but_growth(path):
     default, other = Generate(), changed(path, OTHERS[path])
     assert other != default
     is_same = digest(other.meaning()) == digest(default.meaning())
-    assert is_same == (path.partition(".")[0] in GROWTH)
+    assert is_same == is_growth(path)
 
 
 def test_no_two_changes_have_one_digest():
     digests = [digest(changed(path, value).meaning()) for path, value in OTHERS.items()]
-    growth = sum(path.partition(".")[0] in GROWTH for path in OTHERS)
+    growth = sum(is_growth(path) for path in OTHERS)
     assert len(set(digests)) == len(digests) - growth + 1
 
 
@@ -259,3 +271,23 @@ def test_the_thresholds_that_travel_with_genir_load(name):
     assert gates.quality["piqe"].max == 60
     assert gates.face.threshold == 0.3
     assert len(gates.checks()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("hires={}", r"hires = \{\}: give one of scale \(such as 2\) and size"),
+        ("hires={scale: 2, size: [128, 128]}", "give one of scale"),
+        ("hires={scale: 1}", "hires.scale = 1: input should be greater than 1"),
+        ("hires={scale: 2, strength: 0.01}", r"hires\.strength 0\.01 of 30 steps is no step; raise one of them"),
+        ("post={}", "post.downscale is required"),
+    ],
+)
+def test_second_passes_and_reductions_that_cannot_be(override, message):
+    with pytest.raises(ConfigError, match=message):
+        load(Generate, None, [override])
+
+
+def test_a_step_cache_does_not_know_tiles():
+    with pytest.raises(ConfigError, match=r"hires\.tile and speed\.step_cache: a step cache does not know one tile"):
+        load(Generate, None, ["hires={scale: 2, tile: 64}", "speed.step_cache=0.05"])

@@ -23,6 +23,7 @@ from genir.errors import ConfigError, GenirError, ModelError, PlanError, PromptE
 from genir.jobs.generate import generate
 from genir.jobs.generate.dry_run import dry_run
 from genir.jobs.status import status
+from genir.metrics.signal import signal as signal_scores
 from genir.records import Prompt, Sample, Task
 
 SMALL = [
@@ -346,6 +347,44 @@ def test_the_crop_is_what_is_judged_stored_and_told(tmp_path):
         assert (pixels_CHW == full[key][:, top : top + 64, left : left + 100]).all()
 
 
+def test_a_second_pass_is_reduced_then_cropped_and_the_result_is_judged(tmp_path):
+    """Size 72x96, second pass 144x192, reduced to 72x96, cropped to 66x90."""
+    options = ["size=[72, 96]", "hires={scale: 2, strength: 0.5, tile: 96}", "limit=4", "gates=score_only"]
+    stored = tmp_path / "run"
+    assert generate(config(stored, *options, "post={downscale: 2}", "crop=[66, 90]")) == 0
+    assert generate(config(tmp_path / "large", *options)) == 0
+    small, large = pictures(stored), pictures(tmp_path / "large")
+    assert len(small) == len(large) == 4
+    for row in rows(stored):
+        assert (row["height"], row["width"]) == (66, 90)
+        assert large[row["key"]].shape == (3, 144, 192)
+        whole = Image.fromarray(large[row["key"]].transpose(1, 2, 0)).resize((96, 72), Image.Resampling.LANCZOS)
+        expected = np.asarray(whole)[3:69, 3:93].transpose(2, 0, 1)
+        assert (small[row["key"]] == expected).all()
+        scores = signal_scores(torch.from_numpy(expected.copy())[None])
+        assert row["signal_laplacian"] == pytest.approx(float(scores["laplacian"][0]))
+    assert again(stored, "000000003")  # one worker's whole batch, made once more from config.yaml alone
+
+
+def again(run, key):
+    from genir.jobs.generate.again import Again
+
+    made = Again(run, ["device=cpu"])
+    samples = made.make(next(batch for batch in made.plan.batches(0) if batch[-1].key == key))
+    return samples[-1].pixels_CHW.tobytes() == pictures(run)[key].tobytes()
+
+
+@pytest.mark.slow
+def test_2040_x_1356_is_1360_cropped(tmp_path):
+    """GenIR's size is no multiple of what models take."""
+    run = tmp_path / "run"
+    assert generate(config(run, "size=[1360, 2040]", "crop=[1356, 2040]", "batch=1", "limit=1", "steps=1")) == 0
+    (row,) = rows(run)
+    assert (row["height"], row["width"]) == (1356, 2040)
+    with pytest.raises(ConfigError, match=r"size \[1356, 2040\]: the model needs multiples of 8 pixels"):
+        generate(config(tmp_path / "other", "size=[1356, 2040]"))
+
+
 def test_no_prompt_at_all(tmp_path):
     run = tmp_path / "run"
     assert generate(config(run, "prompts=empty", "replicas=3")) == 0
@@ -367,10 +406,22 @@ def test_weights_decide_how_many_images_and_are_meaning(tmp_path):
     ("override", "error", "message"),
     [
         ("crop=[4096, 64]", ConfigError, r"crop \[4096, 64\]: is larger than size"),
+        (
+            "hires={scale: 1.3, strength: 0.5}",
+            ConfigError,
+            r"size \[64, 64\] with hires \[83, 83\]: the model needs multiples of 8",
+        ),
+        ("hires={size: [64, 128], upscaler: latent, strength: 0.5, tile: 64} crop=[65, 128]", ConfigError, "crop"),
+        (
+            "post={downscale: 3}",
+            ConfigError,
+            r"post\.downscale: 64x64 / 3 is 21\.3333x21\.3333: not whole pixels; choose",
+        ),
+        ("hires={size: [64, 128], strength: 1} size=[128, 128]", ConfigError, r"hires\.size \[64, 128\]: is smaller"),
         ("weights.furr=2", PromptError, r"weights\.furr: no prompt has this category or tag"),
     ],
 )
 def test_plan_options_that_cannot_be(tmp_path, override, error, message):
     with pytest.raises(error, match=message):
-        generate(config(tmp_path / "run", override))
+        generate(config(tmp_path / "run", *re.split(r" (?=\w+=)", override)))
     assert not (tmp_path / "run").exists()

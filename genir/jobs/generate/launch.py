@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,19 @@ from genir import ranks, storage
 from genir.backbone import files as model_files
 from genir.errors import ConfigError
 from genir.images import estimated_bytes
+from genir.jobs.generate import sizes
 from genir.jobs.generate.preview import Preview
 from genir.plan import Plan
 from genir.promptfile import PromptFiles
-from genir.runs.build import build_gates, gate_device, load_backbone, model_geometry, model_identity
+from genir.runs.build import (
+    build_gates,
+    gate_device,
+    load_backbone,
+    make_fast,
+    model_geometry,
+    model_identity,
+    sampling,
+)
 from genir.runs.drive import Guard, Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
@@ -49,6 +59,8 @@ class Launch:
         self.plan = Plan(prompts, config.seed, replicas, self.sizes, config.batch, config.shard_size)
         self.guard = Guard(config.guard.min_keep, config.guard.after)
         self.model_files = model_identity(config.model)
+        self.speed: list[str] = []
+        """Options in use, once the model is loaded."""
 
     @cached_property
     def geometry(self) -> model_files.Geometry | None:
@@ -87,9 +99,11 @@ class Launch:
         return build_gates(self.config.gates, self.gate_device)
 
     def backbone(self) -> Backbone:
-        """Load the model and apply the dual prompt."""
-        backbone = load_backbone(self.config.model, self.device)
+        """Load the model, apply the dual prompt, and switch on what makes it fast."""
+        config = self.config
+        backbone = load_backbone(config.model, self.device, offloaded=config.speed.group_offload)
         backbone.apply(self.dual, model_hash=model_files.model_hash(self.model_files))
+        self.speed = make_fast(backbone, config, self.device, max(self.sizes, key=math.prod))
         return backbone
 
     def check(self) -> None:
@@ -99,12 +113,6 @@ class Launch:
         check_run(self.root, self.meaning())
         import torch
 
-        multiple = self.geometry.multiple if self.geometry else 8
-        for height, width in self.sizes:
-            if height % multiple or width % multiple:
-                raise ConfigError(f"size [{height}, {width}]: the model needs multiples of {multiple} pixels")
-            if self.config.crop and (self.config.crop[0] > height or self.config.crop[1] > width):
-                raise ConfigError(f"crop {list(self.config.crop)}: is larger than size [{height}, {width}]")
         for height, width in self.stored_sizes:
             for gate in self.gates:
                 gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device), [""])
@@ -124,8 +132,9 @@ class Launch:
 
     @property
     def stored_sizes(self) -> tuple[tuple[int, int], ...]:
-        """Rows and columns of the images as they are judged and stored, for each of `sizes`."""
-        return self.sizes if self.config.crop is None else (self.config.crop,) * len(self.sizes)
+        """Rows and columns of the images as they are judged and stored, for each of `sizes`; raises ConfigError."""
+        multiple = self.geometry.multiple if self.geometry else 8
+        return tuple(sizes.stored_size(self.config, size, multiple) for size in self.sizes)
 
     def open(self, backbone: Backbone | None = None) -> Run:
         """Create or resume the run directory; only with the loaded model is env.json written."""
@@ -144,6 +153,7 @@ class Launch:
             "device": _device_name(self.device),
             "model_licence": backbone.licence,
             "attention": backbone.attention,
+            "speed": self.speed,
         }
 
     def meaning(self) -> dict[str, Any]:
@@ -163,11 +173,9 @@ class Launch:
         """What this launch is asked for, a line a subject."""
         config, plan = self.config, self.plan
         native = self.geometry and self.geometry.native_HW
-        sizes = " ".join(f"{height}x{width}" for height, width in self.sizes)
+        pixels = " ".join(f"{height}x{width}" for height, width in self.sizes)
         if native and self.sizes != (native,):
-            sizes += f" (the model was trained at {native[0]}x{native[1]})"
-        if config.crop is not None:
-            sizes += f" cropped to {config.crop[0]}x{config.crop[1]}"
+            pixels += f" (the model was trained at {native[0]}x{native[1]})"
         limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
         target = f" until {config.target.kept} are kept" if config.target.kept else ""
         return [
@@ -176,7 +184,8 @@ class Launch:
             f"dual prompt {config.dual or 'none'}, on {self.device}",
             f"prompts    {self.prompts.count} from {', '.join(config.prompts)}, {config.replicas} replicas"
             + (", drawn by weight" if config.weights else ""),
-            f"tasks      {limited} of {plan.n_tasks}{target}, {sizes} pixels, in batches of {config.batch}",
+            f"tasks      {limited} of {plan.n_tasks}{target}, {pixels} pixels{sizes.in_words(config)}, "
+            f"in batches of {config.batch}",
             f"shards     {plan.shards_within(config.limit)} of {config.shard_size} tasks",
             f"gates      {self._gates_in_words()}",
         ]
@@ -198,6 +207,9 @@ class Launch:
             "steps": config.steps,
             "guidance": config.guidance.model_dump(),
         }
+        for name, key in (("hires", config.hires), ("post", config.post)):
+            if key is not None:
+                provenance[name] = key.model_dump()
         rejects = self.root / "rejects" if config.keep_rejects.quality == "all" else None
         return Packing(config.image.format, config.image.level, provenance, rejects)
 
@@ -205,20 +217,11 @@ class Launch:
         """What is done with the batches of a shard: sampled, then judged and previewed."""
         import torch
 
-        from genir.backbone.guidance import Guidance
-        from genir.backbone.sdxl import Micro
         from genir.gate import judge
-        from genir.sample import Settings, sample
+        from genir.sample import sample
 
         config, device = self.config, self.gate_device
-        settings = Settings(
-            config.steps,
-            Guidance(**config.guidance.model_dump()),
-            Micro(**config.micro.model_dump()),
-            config.negative,
-            config.offload_text_encoders,
-            config.crop,
-        )
+        settings = sampling(config)
         gates, checks = self.gates, config.gates.checks()
         preview = Preview(run.root / "preview.png", config.shard_size)
         # a stream of their own, else every number that a gate returns waits for the denoising steps queued before it

@@ -1,0 +1,131 @@
+"""Speed options of a loaded model: each is used where it works, else the model stays as it was and a line says why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from genir.backbone import attention, caches
+from genir.backbone.quiet import quiet
+
+if TYPE_CHECKING:
+    from genir.backbone.model import Backbone
+
+log = logging.getLogger("genir")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What is asked for."""
+
+    channels_last: bool = False
+    fuse_projections: bool = False
+    step_cache: float | None = None
+    """Threshold of the First Block Cache."""
+    decoder_tile: int | None = None
+    """Pixels of a side."""
+    group_offload: bool = False
+    compile: bool = False
+
+
+def use(
+    backbone: Backbone,
+    wanted: Speed,
+    device: torch.device,
+    attend: attention.Attention,
+    probe: Callable[[], object],
+) -> list[str]:
+    """Switch on what is wanted and works; the names of what is in use.
+
+    To be called when LoRAs are fused: later changes of the weights would be lost.
+
+    Args:
+        backbone: on `device`, or on the CPU where `wanted.group_offload`.
+        wanted: the options.
+        device: where it computes.
+        attend: asked for again where the model was loaded elsewhere.
+        probe: makes a batch; tried after compilation, which happens then.
+    """
+    backbone.decoder_tile = wanted.decoder_tile
+    steps: list[tuple[str, bool, Callable[[], str]]] = [
+        ("group_offload", wanted.group_offload, lambda: _group_offload(backbone, device, attend)),
+        ("step_cache", wanted.step_cache is not None, lambda: caches.enable(backbone.unet, wanted.step_cache or 0.0)),
+        ("fuse_projections", wanted.fuse_projections, lambda: _fuse(backbone)),
+        ("channels_last", wanted.channels_last, lambda: _channels_last(backbone)),
+        ("compile", wanted.compile, lambda: _compile(backbone, probe)),
+    ]
+    used = []
+    for name, asked, switch_on in steps:
+        reason = switch_on() if asked else ""
+        if reason:
+            log.warning("speed.%s is not used: %s", name, reason)
+        elif asked:
+            used.append(name)
+    if used:
+        log.info("speed      %s", ", ".join(used))
+    return used
+
+
+def _channels_last(backbone: Backbone) -> str:
+    for module in (backbone.unet, backbone.vae):
+        module.to(memory_format=torch.channels_last)
+    return ""
+
+
+def _fuse(backbone: Backbone) -> str:
+    denoiser = backbone.unet
+    if not hasattr(denoiser, "fuse_qkv_projections"):
+        return f"diffusers has no fused form of {type(denoiser).__name__}"
+    if backbone.attention == "xformers":
+        return "diffusers' fused attention is SDPA, model.attention is xformers"
+    try:
+        denoiser.fuse_qkv_projections()
+    except (ValueError, RuntimeError, AttributeError) as error:
+        return _first_line(error)
+    return ""
+
+
+def _group_offload(backbone: Backbone, device: torch.device, attend: attention.Attention) -> str:
+    """The denoiser waits in main memory, layer by layer, and its next layer comes while the one before computes."""
+    if device.type == "cpu":
+        return "there is no accelerator to save memory of"
+    beside: list[Any] = [backbone.vae, *(encoder.model for encoder in backbone.text.encoders)]
+    for module in beside:
+        module.to(device)
+    try:
+        backbone.unet.enable_group_offload(
+            onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda"
+        )
+    except (ValueError, RuntimeError, AttributeError) as error:
+        backbone.unet.to(device)
+        return _first_line(error)
+    finally:
+        backbone.attention = attention.use(backbone.unet, attend, device)
+    return ""
+
+
+def _compile(backbone: Backbone, probe: Callable[[], object]) -> str:
+    """torch.compile of the repeated blocks where diffusers names them, else of the whole denoiser."""
+    denoiser = backbone.unet
+    try:
+        if getattr(denoiser, "_repeated_blocks", None):
+            denoiser.compile_repeated_blocks()
+        else:
+            denoiser.compile()
+        with quiet():
+            probe()
+    except Exception as error:  # noqa: BLE001 - a compiler can fail in any way, and the model works without it
+        for module in denoiser.modules():
+            module._compiled_call_impl = None
+        torch._dynamo.reset()
+        return _first_line(error)
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
