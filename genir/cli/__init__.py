@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from genir import __version__, ranks
 from genir.cli import (
     calibrate,
+    classify,
     degrade,
     export,
     export_dual,
@@ -36,7 +37,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, select, degrade, export, report, quickstart),
+    *(score, calibrate, classify, select, degrade, export, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 

@@ -84,6 +84,13 @@ class FaceGate(Strict):
     )
 
 
+class ClassifierGate(Strict):
+    """A classifier of `genir classify`: positives against negatives."""
+
+    file: FilePath | None = Field(default=None, description="its file; null only where stored scores are selected")
+    min: float | None = Field(default=None, ge=0, le=1, description="reject below this probability of a positive")
+
+
 class PersonGate(Strict):
     """Persons, with or without a face, by an object-detection network of transformers. Costly."""
 
@@ -153,6 +160,7 @@ class Gates(Strict):
     quality: dict[Metric, Bound] = Field(
         default={"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
     )
+    classifier: ClassifierGate | None = Field(default=None, description="positives against negatives of a prepared set")
     person: PersonGate | None = Field(default=None, description="an object-detection network looks for persons")
     nsfw: NsfwGate | None = Field(default=None, description="pornography; {} takes the default")
     text: TextGate | None = Field(default=None, description="text and watermarks; {} takes the default")
@@ -174,17 +182,22 @@ class Gates(Strict):
             *_bounded("signal", signal),
             *_bounded("fault", fault),
             *_bounded("quality", {name: (bound.min, bound.max) for name, bound in own.items()}),
+            *_least("classifier", self.classifier),
             *_reaching("person", self.person),
             *_reaching("nsfw", self.nsfw),
             *_reaching("text", self.text),
             *_bounded("quality", {name: (bound.min, bound.max) for name, bound in slow.items()}),
-            *([Check("clip", "clip_score", low=self.clip.min)] if self.clip and self.clip.min is not None else []),
+            *_least("clip", self.clip),
         ]
 
 
 def _reaching(name: str, gate: FaceGate | PersonGate | NsfwGate | TextGate | None) -> list[Check]:
     """Of a gate that rejects at its threshold or above."""
     return [] if gate is None else [Check(name, f"{name}_score", high=gate.threshold, reaching=True)]
+
+
+def _least(name: str, gate: ClassifierGate | ClipGate | None) -> list[Check]:
+    return [] if gate is None or gate.min is None else [Check(name, f"{name}_score", low=gate.min)]
 
 
 def _bounded(gate: str, bounds: dict[str, tuple[float | None, float | None]]) -> list[Check]:

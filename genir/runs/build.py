@@ -69,6 +69,8 @@ def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
     own = [name for name in wanted.quality if not name.startswith(PYIQA)]
     if own:
         gates.append(gate.quality_gate(own))
+    if wanted.classifier is not None:
+        gates.append(gate.classifier_gate(_named(wanted.classifier.file, "gates.classifier.file"), device))
     if wanted.hash:
         gates.append(gate.hash_gate())
     return gates + _costly_gates(wanted, device)

@@ -67,6 +67,7 @@ OTHERS: dict[str, Any] = {
     "gates.signal.max_clipped": 0.5,
     "gates.signal.short_side": 512,
     "gates.fault": {"max_saturated": 0.5},
+    "gates.classifier": {"file": "a.safetensors"},
     "gates.person": {"model": "some/detector"},
     "gates.nsfw": {"threshold": 0.3},
     "gates.text": {"threshold": 0.6},
