@@ -23,6 +23,7 @@ from genir.config.base import load
 from genir.config.generate import Generate
 from genir.errors import ConfigError, ShardError
 from genir.jobs.generate.launch import Launch
+from genir.records import is_in_sight
 from genir.runs.run import is_planned
 from genir.runs.summary import Summary, summarise
 from genir.shards import reader
@@ -175,7 +176,7 @@ def _tiles(root: Path) -> Iterator[Tile]:
             stored = root / "rejects" / files.name / f"{row['key']}.png"
             data = kept.get(f"{row['key']}.png") or (stored.read_bytes() if stored.exists() else None)
             pixels_CHW = None if data is None else images.decode(data)
-            face = bool(row["face_count"])
+            face = is_in_sight(row["reason"], row)
             yield Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW, face)
 
 

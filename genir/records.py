@@ -8,7 +8,7 @@ D width of a text encoder, P width of a pooled text vector, M learned vectors. P
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +23,9 @@ Score = float | int | bool | str | None
 Columns = dict[str, Literal["float", "int", "bool", "string"]]
 """Column name -> type, in the order in which columns are stored."""
 
+
+NSFW_SHOWN = 0.2
+"""From this score on a picture is not shown as it is: below, the network's authors call it safe."""
 
 POSITIVE_TEMPLATE = "A {tokens} image. {caption}"
 NEGATIVE_TEMPLATE = "A {tokens} image."
@@ -140,9 +143,32 @@ def first_failing(checks: Iterable[Check], scores: Mapping[str, Score]) -> str:
     return next((check.reason for check in checks if check.fails(scores.get(check.column))), "")
 
 
+PRIVATE = {
+    "face": "face_score",
+    "person": "person_score",
+    "nsfw": "nsfw_score",
+    "judge.privacy": "judge_privacy",
+    "judge.nsfw": "judge_nsfw",
+}
+"""Reasons that are about persons, and the columns of their scores."""
+
+
 def is_private(reason: str) -> bool:
     """Was a person seen in an image rejected for this reason? Then its pixels are never stored or shown."""
-    return reason.startswith("face")
+    return reason in PRIVATE
+
+
+def is_unseen(scores: Mapping[str, Any]) -> bool:
+    """Was a gate that looks for persons not asked? Costly ones are not, where another gate rejects first: then nobody
+    knows who is in the picture, and it is treated as private.
+    """
+    return any(scores.get(column, 0) is None for column in PRIVATE.values())
+
+
+def is_in_sight(reason: str, scores: Mapping[str, Any]) -> bool:
+    """May a person be seen, whatever the verdict? Then the picture is only shown beyond recognition."""
+    counted = any(scores.get(name) for name in ("face_count", "person_count", "judge_privacy", "judge_nsfw"))
+    return is_private(reason) or is_unseen(scores) or counted or (scores.get("nsfw_score") or 0) >= NSFW_SHOWN
 
 
 class Judged(Protocol):

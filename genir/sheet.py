@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from genir.records import is_in_sight
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,7 +43,7 @@ def tile(sample: Sample) -> Tile:
     """A judged sample as a picture of a sheet."""
     assert sample.verdict is not None
     task, verdict = sample.task, sample.verdict
-    face = verdict.reason == "face" or bool(sample.scores.get("face_count"))
+    face = is_in_sight(verdict.reason, sample.scores)
     # the gate that failed may be the one that looks for faces
     pixels_CHW = None if verdict.verdict == "error" else sample.pixels_CHW
     return Tile(task.key, task.prompt.category, verdict.verdict, verdict.reason, pixels_CHW, face)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from genir import __version__, ranks
 from genir.cli import (
     calibrate,
+    classify,
     degrade,
     evaluate,
     export,
@@ -38,7 +39,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, select, degrade, evaluate, export, report, quickstart),
+    *(score, calibrate, classify, select, degrade, evaluate, export, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 

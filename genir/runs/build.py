@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genir.backbone import files
+from genir.config.gates import PYIQA
+from genir.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,11 +114,40 @@ def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
         gates.append(gate.signal_gate(wanted.signal.short_side))
     if wanted.fault is not None:
         gates.append(gate.fault_gate())
-    if wanted.quality:
-        gates.append(gate.quality_gate(list(wanted.quality)))
+    own = [name for name in wanted.quality if not name.startswith(PYIQA)]
+    if own:
+        gates.append(gate.quality_gate(own))
+    if wanted.classifier is not None:
+        gates.append(gate.classifier_gate(_named(wanted.classifier.file, "gates.classifier.file"), device))
     if wanted.hash:
         gates.append(gate.hash_gate())
+    return gates + _costly_gates(wanted, device)
+
+
+def _costly_gates(wanted: Gates, device: torch.device) -> list[Gate]:
+    """In the order of their checks."""
+    from genir.gate import models
+
+    gates = []
+    if wanted.person is not None:
+        model = _named(wanted.person.model, "gates.person.model")
+        gates.append(models.person_gate(model, wanted.person.label, device))
+    if wanted.nsfw is not None:
+        gates.append(models.nsfw_gate())
+    if wanted.text is not None:
+        gates.append(models.text_gate())
+    for name, bound in wanted.quality.items():
+        if name.startswith(PYIQA):
+            gates.append(models.pyiqa_gate(name, bound.min is not None, bound.max is not None, device))
+    if wanted.clip is not None:
+        gates.append(models.clip_gate(_named(wanted.clip.model, "gates.clip.model"), device))
     return gates
+
+
+def _named(place: str | None, key: str) -> str:
+    if place is None:
+        raise ConfigError(f"{key} is not set: only stored scores can be selected without it")
+    return place
 
 
 def chat_model(wanted: ChatConfig, device: Callable[[], torch.device]) -> ChatModel:

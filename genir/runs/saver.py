@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genir import images, storage
 from genir.errors import GenirError
-from genir.records import is_private
+from genir.records import is_private, is_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class Packing:
         if facts["verdict"] == "kept":
             assert sample.pixels_CHW is not None
             return facts, self.members(facts, sample.pixels_CHW)
-        if facts["verdict"] == "rejected" and not is_private(str(facts["reason"])):
+        if facts["verdict"] == "rejected" and not (is_private(str(facts["reason"])) or is_unseen(facts)):
             self._store_reject(shard, sample)
         return facts, {}
 

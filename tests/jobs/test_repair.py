@@ -182,7 +182,7 @@ def test_an_image_with_a_face_is_never_written(run, monkeypatch):
         lambda *where: {key: {**row, "reason": "face", "verdict": "rejected"} for key, row in recorded(*where).items()},
     )
     lines = list(regenerate(str(run), one(run, "rejected"), []))
-    assert lines[-1] == "picture    not written: the face gate rejected it"
+    assert lines[-1] == "picture    not written: face rejected it"
     assert not (run / "regenerated").exists()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from genir import images, storage
 from genir.errors import PlanError, ShardError
 from genir.jobs.generate.again import Again
-from genir.records import is_private
+from genir.records import is_private, is_unseen
 from genir.runs.summary import local_root
 from genir.shards import reader
 from genir.shards.files import read_marker
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def regenerate(run: str, key: str, overrides: Sequence[str]) -> Iterator[str]:
-    """Lines for the user; the picture goes to `<run>/regenerated/`, unless the face gate rejected it.
+    """Lines for the user; the picture goes to `<run>/regenerated/`, unless a gate that looks for persons rejected it.
 
     Raises:
         PlanError: no such run or key, or the key is not made yet.
@@ -128,8 +128,9 @@ def _pictures(again: Again, row: Row, pixels_CHW: np.ndarray, stored: dict[str, 
     name = f"{row['key']}.{packing.image_format}"
     if name in stored:
         yield f"picture    {_difference(images.decode(stored[name]), pixels_CHW)}"
-    if is_private(row["reason"]):
-        yield "picture    not written: the face gate rejected it"
+    if is_private(row["reason"]) or is_unseen(row):
+        why = f"{row['reason']} rejected it" + ("" if is_private(row["reason"]) else ", and nobody looked for persons")
+        yield f"picture    not written: {why}"
         return
     yield f"picture    {_write(again.root, packing, row['key'], pixels_CHW)}"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genir import images
 from genir.jobs.report import tables
 from genir.jobs.report.page import picture
+from genir.records import is_in_sight, is_private
 from genir.shards.files import ShardFiles
 from genir.sheet import Tile, draw_tile
 from genir.sources.tars import samples
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from genir.shards.files import Row
 
 SIDE = 256
-_NEVER_SHOWN = ("face", "nsfw")
 
 
 def choose(rows: Sequence[Row], count: int) -> list[Row]:
@@ -49,7 +49,7 @@ def facts(folder: str, root: Path, plan: dict[str, Any], found: tables.Rows, cou
     cards = []
     for row in choose(found.rows, count):
         pixels, remark = _pixels(root, plan, row)
-        tile = Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels, bool(row.get("face_count")))
+        tile = Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels, is_in_sight(row["reason"], row))
         cards.append(
             {
                 "key": row["key"],
@@ -62,7 +62,7 @@ def facts(folder: str, root: Path, plan: dict[str, Any], found: tables.Rows, cou
                 "size": f"{row['width']} x {row['height']}",
                 "scores": [row[name] for name in scores],
                 "image": None if pixels is None else picture(draw_tile(tile, SIDE)),
-                "remark": "blurred: a face was seen" if pixels is not None and tile.face else remark,
+                "remark": "blurred: a person may be seen" if pixels is not None and tile.face else remark,
             }
         )
     return {"run": shlex.quote(folder), "scores": scores, "limits": tables.limits(plan), "cards": cards}
@@ -76,7 +76,7 @@ def _pixels(root: Path, plan: dict[str, Any], row: Row) -> tuple[Any, str]:
     if row["verdict"] == "kept":
         found = next((one.picture for one in samples(files.tar) if one.name == row["key"]), None)
         return (None, "missing in its tar") if found is None else (images.decode(found.read()), "")
-    if row["reason"].startswith(_NEVER_SHOWN):
+    if is_private(row["reason"]):
         return None, "not shown"
     for ending in ("png", "webp"):
         stored = root / "rejects" / files.name / f"{row['key']}.{ending}"
