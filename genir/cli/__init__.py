@@ -28,6 +28,7 @@ from genir.cli import (
     score,
     select,
     status,
+    utility,
     verify,
 )
 from genir.errors import GenirError, StoreError
@@ -37,7 +38,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, select, degrade, evaluate, export, report, quickstart),
+    *(score, calibrate, select, degrade, export, evaluate, utility, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 
