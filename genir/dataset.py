@@ -66,15 +66,18 @@ class DegradedDataset(Dataset[dict[str, Any]]):
         return len(self._numbers)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The pair: `hq` and `lq` (uint8 RGB tensors, (3, H, W)), `key`, `text`, `synthetic`.
+        """The pair of the present epoch; as `pair` has it."""
+        return self.pair(index, int(self._epoch))
+
+    def pair(self, index: int, epoch: int) -> dict[str, Any]:
+        """A pair of any epoch: `hq` and `lq` (uint8 RGB tensors, (3, H, W)), `key`, `text`, `synthetic`.
 
         Raises:
             ImageError: the picture cannot be read, or is smaller than the crop.
         """
-        number = int(self._numbers[index])
-        (original,) = self._source.originals(number, number + 1)
+        (original,) = self._source.originals(self.number(index), self.number(index) + 1)
         pixels_CHW, synthetic = original.read()
-        (pair,) = self._degrade([pixels_CHW], [original.key], int(self._epoch))
+        (pair,) = self._degrade([pixels_CHW], [original.key], epoch)
         return {
             "hq": torch.from_numpy(np.ascontiguousarray(pair.hq_CHW)),
             "lq": torch.from_numpy(np.ascontiguousarray(pair.lq_CHW)),
@@ -82,3 +85,7 @@ class DegradedDataset(Dataset[dict[str, Any]]):
             "text": original.text,
             "synthetic": synthetic,
         }
+
+    def number(self, index: int) -> int:
+        """What number a picture has in its source: its key."""
+        return int(self._numbers[index])

@@ -29,6 +29,7 @@ from genir.cli import (
     score,
     select,
     status,
+    utility,
     verify,
 )
 from genir.cli.screen import Screen
@@ -39,7 +40,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, classify, select, degrade, evaluate, export, report, quickstart),
+    *(score, calibrate, classify, select, degrade, export, evaluate, utility, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 

@@ -41,7 +41,8 @@ class Store(Strict):
     )
 
 
-def _as_preset(value: Any) -> Any:
+def as_preset(value: Any) -> Any:
+    """A name is short for the preset of that name."""
     return {"preset": value} if isinstance(value, str) else value
 
 
@@ -57,7 +58,7 @@ class Degrade(Strict):
     )
     keys: FilePath | None = Field(default=None, description="file with the keys to take of a run: .txt or .parquet")
     column: str = Field(default="text", min_length=1, description="of a folder's metadata table: the captions")
-    degradation: Annotated[Chosen, BeforeValidator(_as_preset, json_schema_input_type=Chosen | str)] = Field(
+    degradation: Annotated[Chosen, BeforeValidator(as_preset, json_schema_input_type=Chosen | str)] = Field(
         default=Chosen(), description="a preset's name, a YAML file, or a mapping {preset, scale, crop, ...}"
     )
     epochs: int = Field(default=1, ge=1, le=1000, description="LQs of each HQ, each with its own crop and degradation")
