@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from genir import __version__, ranks
 from genir.cli import (
+    annotate,
     calibrate,
     degrade,
     evaluate,
@@ -38,7 +39,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, select, degrade, evaluate, export, report, quickstart),
+    *(score, calibrate, select, degrade, annotate, evaluate, export, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 
