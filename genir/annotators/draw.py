@@ -15,6 +15,7 @@ import numpy as np
 from genir.annotators.label import Label
 from genir.annotators.segments import PERSON, classes_of, coloured
 from genir.annotators.skeleton import SEEN, drawn
+from genir.records import Score
 
 UNIT = 0.05
 """How far from 1 the length of an 8-bit normal may be: rounding alone makes 0.007."""
@@ -38,6 +39,15 @@ def label_of(domain: str, prediction: np.ndarray, size_HW: tuple[int, int], sens
     label = _DRAWN[domain](prediction, size_HW, sense)
     label.reason = label.reason or failing(domain, label.pixels_CHW, size_HW)
     return label
+
+
+def finished(domain: str, pixels_CHW: np.ndarray | None, size_HW: tuple[int, int]) -> Label:
+    """A label that is there already, with its reason where it fails a check."""
+    reason = failing(domain, pixels_CHW, size_HW)
+    scores: dict[str, Score] = {}
+    if domain == "segmentation" and pixels_CHW is not None and not reason:
+        scores["person_area"] = float((classes_of(pixels_CHW) == PERSON).mean())
+    return Label(pixels_CHW, reason, scores)
 
 
 def failing(domain: str, pixels_CHW: np.ndarray | None, size_HW: tuple[int, int]) -> str:

@@ -159,7 +159,7 @@ class StoredRun:
             )
             for row in rows
         ]
-        lacking = {one.key for one in pictures if not all(text for _, text in one.captions)}
+        lacking = {one.key for one in pictures if any(not text and name != "prompt" for name, text in one.captions)}
         self.without_caption |= lacking
         return [one for one in pictures if one.key not in lacking]
 

@@ -84,15 +84,16 @@ def dry_run(config: Annotate) -> Iterator[str]:
 
 def findings(root: Path) -> list[str]:
     """What labels say of people, whom a set of genir should not show."""
-    seen = {"annotation_openpose": "people", "annotation_segmentation": "person_area"}
     lines = []
-    for stage, column in seen.items():
-        if not is_planned(root / stage):
-            continue
-        keys = [row["key"] for row in _rows(root / stage, ("key", column)) if (row[column] or 0) > 0]
-        if keys:
-            what = "skeletons" if column == "people" else "pixels called person"
-            lines.append(f"{stage}: {what} in {len(keys)} pictures ({', '.join(keys[:4])}, ...): look at them")
+    for stage, column, what in (
+        ("annotation_openpose", "label_sha256", "a skeleton"),
+        ("annotation_segmentation", "person_area", "pixels called person"),
+    ):
+        if is_planned(root / stage):
+            keys = [row["key"] for row in _rows(root / stage, ("key", column)) if row[column]]
+            if keys:
+                some = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+                lines.append(f"{stage}: {what} in {len(keys)} pictures ({some}): look at them")
     return lines
 
 

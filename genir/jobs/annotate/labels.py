@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genir import images
 from genir.annotators.backends import BACKENDS, NOT_SUPPORTED, Given
+from genir.annotators.draw import finished, label_of
 from genir.annotators.label import Label, View
 from genir.annotators.licences import allows_commercial_use
 from genir.errors import ConfigError
@@ -153,12 +153,9 @@ class Labels:
         return in_halves(batch, work, failed) if batch else []
 
     def _label(self, view: View, prediction: Any, sense: Sense) -> Label:
-        from genir.annotators.draw import failing, label_of
-
-        if not self.backend.finished:
-            return label_of(self.domain, prediction, view.size_HW, sense)
-        label = Label(prediction if prediction.size else None)
-        return replace(label, reason=failing(self.domain, label.pixels_CHW, view.size_HW))
+        if self.backend.finished:
+            return finished(self.domain, prediction if prediction.size else None, view.size_HW)
+        return label_of(self.domain, prediction, view.size_HW, sense)
 
     def _judged(self, picture: Picture, label: Label) -> Noted:
         verdict = Verdict("rejected", label.reason) if label.reason else Verdict("kept")
