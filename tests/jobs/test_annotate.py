@@ -26,8 +26,10 @@ from genir.config.export import Export
 from genir.errors import ConfigError, ExtraError, GenirError, ModelError, PlanError
 from genir.jobs.annotate import annotate, dry_run, findings
 from genir.jobs.export import export
+from genir.jobs.report import report
 from genir.jobs.select import select
 from genir.jobs.status import status
+from genir.jobs.verify import verify
 from tools.embedded.render import labelled
 
 DOMAINS = ("edge", "lineart", "depth", "normal", "albedo", "segmentation", "openpose")
@@ -159,6 +161,9 @@ def test_annotate_photographs_offline(tmp_path, caplog):
     asked = readers.joint(exported(run, tmp_path / "asked", "labels=[edge]"))
     assert all(sample.labels["edge"] is not None and sample.labels["albedo"] is None for sample in asked.values())
 
+    for command in (verify, report):
+        with pytest.raises(PlanError):
+            command(str(run))
     before = published(run)
     assert annotate(config(folder, *changes)) == 0
     assert published(run) == before
