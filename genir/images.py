@@ -42,15 +42,15 @@ _XMP = (
 
 
 def encode(pixels_CHW: np.ndarray, image_format: Format, level: int, synthetic: bool = True) -> bytes:
-    """Encode uint8 RGB pixels without loss; synthetic ones are marked by their XMP digital source type.
+    """Encode uint8 pixels without loss; synthetic ones are marked by their XMP digital source type.
 
     Args:
-        pixels_CHW: uint8 RGB, 0..255.
+        pixels_CHW: uint8 RGB, or gray (1, H, W), 0..255.
         image_format: png or webp.
         level: zlib level 0..9 of a PNG, method 0..6 of a WebP.
         synthetic: did a model make the pixels? Only a photograph is not marked.
     """
-    image = Image.fromarray(pixels_CHW.transpose(1, 2, 0))
+    image = Image.fromarray(pixels_CHW[0] if len(pixels_CHW) == 1 else pixels_CHW.transpose(1, 2, 0))
     out = io.BytesIO()
     if image_format == "png":
         text = PngImagePlugin.PngInfo()

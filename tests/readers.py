@@ -101,3 +101,49 @@ def jodi(root, split=""):
         assert all(label.shape == image.shape for label in labels.values())
         found[Path(row["image"]).stem] = (image, row["caption"], labels)
     return found
+
+
+CONDITIONS = ("edge", "lineart", "depth", "normal", "albedo", "seg_12colors", "openpose")
+BUCKETS = [
+    *((512, 2048), (576, 1728), (640, 1600), (704, 1408), (768, 1152), (864, 1152), (896, 1088), (1024, 1024)),
+    *((1088, 896), (1152, 864), (1152, 768), (1408, 704), (1600, 640), (1728, 576), (2048, 512)),
+]
+"""(H, W), one for each of the 15 aspects of Joint-1.6M."""
+_RATIOS = (0.25, 0.33, 0.4, 0.5, 0.67, 0.75, 0.82, 1.0, 1.21, 1.33, 1.5, 2.0, 2.5, 3.0, 4.0)
+
+
+class JointSample:
+    """One row, as Jodi's dataset takes it: nearest ratio of H/W, cover, crop in the middle; RGB."""
+
+    def __init__(self, root, row):
+        self.row, self.captions = row, row["caption"]
+        assert self.captions
+        assert all(isinstance(text, str) for text in self.captions.values())
+        self.image = pixels(root / row["image"])
+        ratio = row["info"]["height"] / row["info"]["width"]
+        self.bucket = BUCKETS[min(range(15), key=lambda i: abs(_RATIOS[i] - ratio))]
+        self.labels = {}
+        for name in CONDITIONS:
+            path = row.get(f"annotation_{name}")
+            self.labels[name] = None if path is None else pixels(root / path)
+
+    def role(self, name):
+        if self.labels[name] is not None:
+            return "given"
+        return "empty" if name == "openpose" else "ignored"
+
+    def fitted(self, name):
+        picture = Image.fromarray(self.image if name == "image" else self.labels[name])
+        height, width = self.bucket
+        factor = max(height / picture.height, width / picture.width)
+        size = max(width, int(picture.width * factor)), max(height, int(picture.height * factor))
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+        return np.array(picture.crop((left, top, left + width, top + height)))
+
+
+def joint(root, split=""):
+    """Key -> sample of an exported Joint set; every row has the same captioners, as a draw by weights needs them."""
+    rows = [json.loads(line) for line in (root / f"metadata{split and '.' + split}.jsonl").read_text().splitlines()]
+    assert len({tuple(sorted(row["caption"])) for row in rows}) == 1
+    return {Path(row["image"]).stem: JointSample(root, row) for row in rows}

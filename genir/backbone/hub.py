@@ -117,3 +117,14 @@ def names(folder: Path) -> list[str]:
     """Relative POSIX names of the files of a folder and of its direct subfolders, sorted."""
     found = [path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file()]
     return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def licence(found: Found) -> str:
+    """`license` of the model card's front matter; "unknown" without one (always so for a single file)."""
+    folder = found.path.parent if found.id == "embedded" else found.path
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    front = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    fields = dict(re.findall(r"^(license\w*):[ \t]*(\S.*?)[ \t]*$", front[1] if front else "", re.MULTILINE))
+    name = fields.get("license", "unknown").strip("'\"")
+    return fields["license_name"].strip("'\"") if name == "other" and "license_name" in fields else name

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from genir import __version__, ranks
 from genir.cli import (
+    annotate,
     calibrate,
     classify,
     degrade,
@@ -40,7 +41,7 @@ EXIT_USER_ERROR = 2
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
     *(generate, status, verify, regenerate),
-    *(score, calibrate, classify, select, degrade, export, evaluate, utility, report, quickstart),
+    *(score, calibrate, classify, select, degrade, annotate, export, evaluate, utility, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
 

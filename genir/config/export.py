@@ -23,6 +23,10 @@ FormatName = Literal[
 ]
 
 
+LABELLED = ("jodi", "webdataset", "parquet")
+"""Formats that store labels."""
+
+
 class Tile(Strict):
     """Sub-images, as BasicSR cuts them."""
 
@@ -58,6 +62,13 @@ class Export(Strict):
     )
     gt: Literal["hq", "hq_usm"] = Field(default="hq", description="ground truth of pairs: raw, or sharpened")
     caption: str = Field(default="prompt", min_length=1, description="prompt, or the name of a captioner")
+    captioners: tuple[str, ...] | None = Field(
+        default=None, description="jodi: in every row, `prompt` or captioners; null: all captioners, else prompt"
+    )
+    labels: tuple[str, ...] | None = Field(
+        default=None,
+        description="jodi, webdataset, parquet: domains; null: all, but none that a backend without a model made",
+    )
     split: Split | None = Field(default=None, description="hold a part out in val/; null: all in one")
     tile: Tile | None = Field(default=None, description="cut into sub-images; null: whole pictures")
     multiscale: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
@@ -80,6 +91,12 @@ class Export(Strict):
     def _fits(self) -> Export:
         if self.t5 is not None and self.format != "dreamclear":
             raise ValueError(f"t5: the format {self.format} stores no T5 features; only dreamclear does")
+        if self.captioners is not None and (self.format != "jodi" or not self.captioners):
+            raise ValueError("captioners: one or more, for the format jodi; other formats have one `caption`")
+        if self.labels and self.format not in LABELLED:
+            raise ValueError(f"labels: the format {self.format} stores none; {', '.join(LABELLED)} do")
+        if self.labels and (self.tile or self.multiscale):
+            raise ValueError("labels: belong to whole pictures; leave tile and multiscale out")
         if len(set(self.multiscale)) < len(self.multiscale):
             raise ValueError("multiscale: the same factor stands twice")
         return self

@@ -29,6 +29,8 @@ class Stored:
     width: int
     labels: tuple[str, ...] = ()
     """Of an annotated image: `depth`, `edge`, ..."""
+    captions: tuple[tuple[str, str], ...] = ()
+    """Captioner and text, of formats that store several."""
     rejected: str = ""
     """SHA-256 of the pixels of an image that the run rejected and a selection takes: they lie beside the shards."""
 

@@ -28,6 +28,8 @@ class Target:
     """Ending of the run's pictures."""
     bytes: int
     """Of the run's tars."""
+    labels: Sequence[str] = ()
+    """Domains that the run has labels of, and the export takes."""
     splits: bool = True
     """Does each split have a folder of its own?"""
 

@@ -1,6 +1,7 @@
 """Hugging Face parquet: `data/train-000000.parquet` with the encoded pictures in it, and a card.
 
-`load_dataset(FOLDER)` gives the columns `image`, or `hq` and `lq`, and `text`; the hub's viewer shows the pictures.
+`load_dataset(FOLDER)` gives the columns `image`, or `hq` and `lq`, `annotation_<domain>` where the run has labels, and
+`text`; the hub's viewer shows the pictures.
 """
 
 from __future__ import annotations
@@ -32,16 +33,17 @@ class Parquet:
         self._target, self._about = target, about
         self.roles, self.ending = target.pair_roles, target.stored
         self._columns = {role: "image" if target.scale is None else role for role in self.roles}
+        self._labels = {domain: f"annotation_{domain}" for domain in target.labels}
 
     def _schema(self) -> Any:
         import pyarrow as pa
 
         picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         types = {"string": pa.string(), "bool": pa.bool_(), "int64": pa.int64()}
-        fields = [(column, picture) for column in self._columns.values()]
+        fields = [(column, picture) for column in (*self._columns.values(), *self._labels.values())]
         fields += [(column, types[kind]) for column, kind in _PLAIN.items()]
         features = {
-            **{column: {"_type": "Image"} for column in self._columns.values()},
+            **{column: {"_type": "Image"} for column in (*self._columns.values(), *self._labels.values())},
             **{column: {"dtype": kind, "_type": "Value"} for column, kind in _PLAIN.items()},
         }
         # what `datasets` reads to know that the bytes are pictures
@@ -82,6 +84,11 @@ class Parquet:
                 column: {"bytes": pictures[role], "path": f"{entry.name}_{role}.{self.ending}"}
                 for role, column in self._columns.items()
             },
+            **{
+                column: {"bytes": pictures[domain], "path": f"{entry.name}_{domain}.png"}
+                for domain, column in self._labels.items()
+                if domain in entry.stored.labels
+            },
             **{column: facts[column] for column in _PLAIN},
         }
 
@@ -91,5 +98,9 @@ class Parquet:
         for entry in entries:
             counts[entry.split] += 1
             synthetic += entry.stored.synthetic
-        text = card(self._about, counts, synthetic, "data/{split}-*.parquet", columns(self._target.scale is not None))
+        text = card(self._about, counts, synthetic, "data/{split}-*.parquet", self._told())
         storage.write(self._target.out / "README.md", text.encode())
+
+    def _told(self) -> dict[str, str]:
+        labels = {column: f"{domain} label; null: none" for domain, column in self._labels.items()}
+        return {**columns(self._target.scale is not None), **labels}

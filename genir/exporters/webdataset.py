@@ -1,4 +1,6 @@
-"""WebDataset: shards of a run merged into fewer tars; `NAME.png` (or `NAME.hq.png`, `NAME.lq.png`), `.json`, `.txt`."""
+"""WebDataset: shards of a run merged into fewer tars; `NAME.png` (or `NAME.hq.png`, `NAME.lq.png`), `.json`, `.txt`,
+and `NAME.annotation_<domain>.png` where there are labels.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +49,8 @@ class WebDataset:
         for role in self.roles:
             kind = self.ending if self._target.scale is None else f"{role}.{self.ending}"
             yield f"{entry.name}.{kind}", pictures[role]
+        for domain in entry.stored.labels if entry.is_whole else ():
+            yield f"{entry.name}.annotation_{domain}.png", pictures[domain]
         yield f"{entry.name}.json", json.dumps(all_known(entry, pictures), ensure_ascii=False).encode()
         yield f"{entry.name}.txt", entry.stored.caption.encode()
 

@@ -82,7 +82,8 @@ class RunSource:
                 )
             reason = NO_PIXELS
         read = partial(_read, self._files(shard), row)
-        return Original(key, key, row["prompt"], reason, read, row.get("category") or "")
+        name = row.get("source") or key  # of a picture that `genir annotate` put into a run
+        return Original(key, name, row["prompt"] or "", reason, read, row.get("category") or "")
 
     def _reason(self, number: int, row: Row) -> str:
         if self._selection is not None:

@@ -22,6 +22,7 @@ from genir.sources.tars import Sample, samples
 _COLUMNS = ("key", "epoch", "prompt", "verdict", "height", "width", "synthetic")
 _LABELS = "annotation_"
 _CAPTIONS = "caption_"
+_CONSISTENCY, _COMPARED = "consistency", ("depth", "normal")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class StoredRun:
         selection: Selection | None = None,
         caption: str = "prompt",
         gt: str = "hq",
+        labels: Sequence[str] | None = (),
+        captioners: Sequence[str] | None = (),
     ) -> None:
         """Look at the plan and the markers.
 
@@ -53,10 +56,13 @@ class StoredRun:
             selection: verdicts that replace the run's own.
             caption: `prompt`, or the captioner whose texts are in the stage `caption_<captioner>`.
             gt: which picture of a pair is its HQ: `hq` or `hq_usm`.
+            labels: domains to take; None takes all that were not made by a backend which has to be asked for.
+            captioners: `prompt` or captioners that every picture must have; None takes all that are there, else
+                `prompt`.
 
         Raises:
             PlanError: not a run, or nothing of it is finished.
-            ConfigError: the run does not store that HQ, or has no such captions.
+            ConfigError: the run does not store that HQ, or has no such captions or labels.
         """
         self.root, self._selected, self._selection, self._gt = root, selected, selection, gt
         self._index = lru_cache(4)(_by_name)  # of this reader only: a tar grows with its run
@@ -78,16 +84,37 @@ class StoredRun:
             raise PlanError(f"{root}: the selection {selection.name!r} belongs to another run")
         if self.scale is not None and not meaning["store"][gt]:
             raise ConfigError(f"gt {gt}: {root} does not store it; make the pairs with store.{gt}=true")
-        self._captions = None if caption == "prompt" else f"{_CAPTIONS}{caption}"
-        if self._captions and not (root / self._captions).is_dir():
-            known = sorted(path.name.removeprefix(_CAPTIONS) for path in root.glob(f"{_CAPTIONS}*"))
-            raise ConfigError(
-                f"caption {caption}: {root} has no such captions; there are: {', '.join(['prompt', *known])}"
-            )
-        self.domains = sorted(path.name.removeprefix(_LABELS) for path in root.glob(f"{_LABELS}*"))
+        known = [path.name.removeprefix(_CAPTIONS) for path in sorted(root.glob(f"{_CAPTIONS}*"))]
+        self._caption = caption
+        self.captioners = tuple(known or ["prompt"]) if captioners is None else tuple(captioners)
+        for name in (caption, *self.captioners):
+            if name not in ("prompt", *known):
+                there = ", ".join(["prompt", *known])
+                raise ConfigError(f"caption {name}: {root} has no such captions; there are: {there}")
+        self.domains = self._domains(labels)
+        self.without_caption = set[str]()
+        """Keys that lack one of the captioners, in the shards that were asked for."""
         self.shards = self._finished()
         if not self.shards:
             raise PlanError(f"{root}: none of its shards is finished; run the command that makes it first")
+
+    def _domains(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+        there = {path.name.removeprefix(_LABELS): path for path in sorted(self.root.glob(f"{_LABELS}*"))}
+        if labels is None:
+            return tuple(domain for domain in there if self.label_facts(domain).get("exported", True))
+        for domain in labels:
+            if domain not in there:
+                raise ConfigError(f"labels {domain}: {self.root} has no such labels; there are: {', '.join(there)}")
+        return tuple(labels)
+
+    def label_facts(self, domain: str) -> dict[str, Any]:
+        """What the plan and env.json of a domain's stage say of its backend and model."""
+        facts: dict[str, Any] = {}
+        for document, part in (("plan.json", "meaning"), ("env.json", None)):
+            with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+                content = json.loads((self.root / f"{_LABELS}{domain}" / document).read_bytes())
+                facts |= content[part] if part else content
+        return facts
 
     def _finished(self) -> list[FinishedShard]:
         wanted = None
@@ -112,22 +139,29 @@ class StoredRun:
     def pictures(self, shard: FinishedShard) -> list[Stored]:
         """Kept pictures of a shard in key order, those that are selected."""
         rows = self._taken(shard)
-        captions = self._texts(shard.number)
+        texts = {name: self._texts(name, shard.number) for name in {self._caption, *self.captioners} - {"prompt"}}
         labels = {domain: self._labelled(domain, shard.number) for domain in self.domains}
-        return [
+        pictures = [
             Stored(
                 row["key"],
                 f"{row['key']}_{row['epoch']}" if self._named_by_epoch else row["key"],
                 row["prompt"],
-                row["prompt"] if captions is None else captions.get(row["key"], ""),
+                texts[self._caption].get(row["key"], "") if self._caption in texts else row["prompt"],
                 row.get("synthetic") is not False,
                 row["height"],
                 row["width"],
                 tuple(domain for domain, keys in labels.items() if row["key"] in keys),
+                tuple(
+                    (name, texts[name].get(row["key"], "") if name in texts else row["prompt"])
+                    for name in self.captioners
+                ),
                 "" if row["verdict"] == "kept" else row["pixels_sha256"],
             )
             for row in rows
         ]
+        lacking = {one.key for one in pictures if any(not text and name != "prompt" for name, text in one.captions)}
+        self.without_caption |= lacking
+        return [one for one in pictures if one.key not in lacking]
 
     def _taken(self, shard: FinishedShard) -> list[Row]:
         if self._selection is None:
@@ -145,20 +179,29 @@ class StoredRun:
     def identity(self, shard: FinishedShard) -> list[Any]:
         """What decides which pictures a shard holds."""
         facts: list[Any] = [shard.number, shard.take, shard.marker.files]
+        stages = [f"{_LABELS}{domain}" for domain in self.domains]
+        stages += [f"{_CAPTIONS}{name}" for name in self.captioners if name != "prompt"]
+        if stages:
+            markers = (read_marker(self._files(stage, shard.number)) for stage in (*stages, _CONSISTENCY))
+            facts.append([marker and marker.files for marker in markers])
         return facts if self._selection is None else [*facts, [one.key for one in self.pictures(shard)]]
 
     def _rows(self, stage: str, shard: int, columns: Sequence[str]) -> list[Row]:
         files = self._files(stage, shard)
         return reader.rows(files, columns) if files.marker.exists() else []
 
-    def _texts(self, shard: int) -> dict[str, str] | None:
-        if self._captions is None:
-            return None
-        return {row["key"]: row["caption"] for row in self._rows(self._captions, shard, ("key", "caption"))}
+    def _texts(self, captioner: str, shard: int) -> dict[str, str]:
+        rows = self._rows(f"{_CAPTIONS}{captioner}", shard, ("key", "caption", "verdict"))
+        return {row["key"]: row["caption"] or "" for row in rows if row.get("verdict", "kept") == "kept"}
 
     def _labelled(self, domain: str, shard: int) -> set[str]:
         rows = self._rows(f"{_LABELS}{domain}", shard, ("key", "verdict"))
-        return {row["key"] for row in rows if row["verdict"] == "kept"}
+        keys = {row["key"] for row in rows if row["verdict"] == "kept"}
+        if domain in _COMPARED:
+            keys -= {
+                row["key"] for row in self._rows(_CONSISTENCY, shard, ("key", "verdict")) if row["verdict"] != "kept"
+            }
+        return keys
 
     def files(self, picture: Stored) -> dict[str, bytes]:
         """Stored files of a picture: `hq`, `lq`, ... and `json`, and its labels by domain.

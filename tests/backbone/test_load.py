@@ -140,12 +140,12 @@ def test_variant(sd: Backbone, tmp_path: Path) -> None:
     ],
 )
 def test_licence(card: str | None, licence: str, sd_folder: Path, tmp_path: Path) -> None:
+    from genir.backbone import hub
     from genir.backbone.hub import Found
-    from genir.backbone.load import _licence
 
     if card is not None:
         (tmp_path / "README.md").write_text(card)
-    assert _licence(Found("x", "folder", tmp_path)) == licence
+    assert hub.licence(Found("x", "folder", tmp_path)) == licence
 
 
 def damaged(folder: Path) -> dict[str, Any]:

@@ -53,6 +53,9 @@ def export(config: Export) -> int:
     if launch.run.without_pixels:
         count = len(launch.run.without_pixels)
         log.warning("%d selected images are left out: no pixels are stored; genir regenerate makes them again", count)
+    if launch.run.without_caption:
+        facts = (len(launch.run.without_caption), ", ".join(launch.run.captioners))
+        log.warning("%d images are left out: they lack a caption of one of %s, and a reader fails on that", *facts)
     log.info("%s: %s", launch.folder.out, ", ".join(f"{count} {split or 'samples'}" for split, count in counts.items()))
     return 0
 

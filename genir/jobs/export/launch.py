@@ -12,7 +12,7 @@ import numpy as np
 
 from genir import __version__, ranks
 from genir.config.base import digest
-from genir.config.export import Export
+from genir.config.export import LABELLED, Export
 from genir.errors import ConfigError
 from genir.exporters.basicsr import basicsr
 from genir.exporters.card import About
@@ -47,12 +47,21 @@ class Launch:
         root, chosen = _selection(config.input)
         self._selected = None if config.keys is None else selected_keys(Path(config.keys))
         self._selection = chosen and chosen.sha256
-        self.run = StoredRun(root, self._selected, chosen, config.caption, config.gt)
+        labels = config.labels if config.format in LABELLED and not (config.tile or config.multiscale) else ()
+        captioners = self._captioners()
+        self.run = StoredRun(root, self._selected, chosen, config.caption, config.gt, labels, captioners)
         self.folder = ExportFolder(Path(config.out))
         self._check_fit()
-        self.target = Target(self.folder.out, self.folder.scratch, self.run.scale, self.run.format, self.run.bytes)
+        run, folder = self.run, self.folder
+        self.target = Target(folder.out, folder.scratch, run.scale, run.format, run.bytes, run.domains)
         self.format = self._format(None)
         self._division = self._divide()
+
+    def _captioners(self) -> tuple[str, ...] | None:
+        config = self.config
+        if config.format != "jodi":
+            return ()
+        return (config.caption,) if config.captioners is None and config.caption != "prompt" else config.captioners
 
     def _check_fit(self) -> None:
         config, scale = self.config, self.run.scale
@@ -93,7 +102,7 @@ class Launch:
             "lmdb": lambda: Lmdb(target),
             "seesr": lambda: seesr(target),
             "dreamclear": lambda: dreamclear(target, features),
-            "jodi": lambda: Jodi(target, self.config.caption),
+            "jodi": lambda: Jodi(target, {domain: self.run.label_facts(domain) for domain in self.run.domains}),
             "webdataset": lambda: WebDataset(target),
             "imagefolder": lambda: ImageFolder(target, about),
             "parquet": lambda: Parquet(target, about),

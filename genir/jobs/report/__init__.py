@@ -8,7 +8,7 @@ from genir import storage
 from genir.errors import PlanError
 from genir.jobs.report import learning, pairs, prepared, run
 from genir.jobs.report.page import Page
-from genir.runs.summary import local_root
+from genir.runs.summary import local_root, read_plan
 
 __all__ = ["report"]
 
@@ -34,6 +34,8 @@ def report(folder: str, out: str | None = None, images: int = 240) -> Path:
     elif (root / "train").is_dir():
         prepared.add(page, root, images)
     elif (root / "plan.json").exists():
+        if "category" not in read_plan(root)["columns"]:
+            raise PlanError(f"{folder}: holds pictures that genir did not make; only its tables can be looked at yet")
         run.add(page, folder, root, images)
     else:
         raise PlanError(

@@ -101,7 +101,7 @@ def verify(run: str) -> Verification:
     """
     root = local_root(run)
     plan, goal = read_plan(root), read_goal(root)
-    if "pixels_sha256" not in plan["columns"]:
+    if not {"pixels_sha256", "seed"} <= plan["columns"].keys():
         raise PlanError(f"{root}: not a run of `genir generate`; other runs cannot be verified yet")
     limit = min(goal["limit"] or plan["tasks"], plan["tasks"])
     found = Verification(root)
