@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ class Meter:
         """
         self._total, self._unit = total, unit
         self._begin = self._shown = time.monotonic()
-        has_bar = on_screen and sys.stderr.isatty()
+        has_bar = on_screen and _is_terminal()
         self._bar = tqdm(total=total, unit=f" {unit}s", smoothing=0.05, dynamic_ncols=True) if has_bar else None
         self._only_in_file = has_bar or not on_screen
 
@@ -60,6 +61,15 @@ class Meter:
                 *(done, self._total, self._unit, rate, _duration(left), told),
                 extra={"only_in_file": self._only_in_file},
             )
+
+
+def _is_terminal() -> bool:
+    if not sys.stderr.isatty():
+        return False
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0  # none: of a container, say; no bar fits there
+    except OSError:
+        return True
 
 
 def _duration(seconds: float) -> str:

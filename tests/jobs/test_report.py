@@ -1,10 +1,13 @@
 """`genir report`: one page that tells the truth about a run, seen in a real browser."""
 
 import html
+import io
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import chromium
 import numpy as np
@@ -13,12 +16,15 @@ import trainsets
 from PIL import Image
 from skimage import data
 
+from genir.config.audit import Privacy
 from genir.config.base import load
 from genir.config.degrade import Degrade
 from genir.errors import PlanError
 from genir.jobs.degrade import degrade
 from genir.jobs.report import gallery, report, tables
+from genir.jobs.report import labels as labels_section
 from genir.jobs.report.page import Page
+from genir.jobs.verify import privacy
 from genir.runs.summary import summarise
 
 JOB = {"prompts": 60, "batch": 4, "shard_size": 12, "stats": True}
@@ -150,13 +156,15 @@ def test_in_a_browser_filters_dialog_and_theme_work(run, tmp_path):
         const opened = dialog.open, first = document.getElementById("details-title").textContent;
         dialog.dispatchEvent(new KeyboardEvent("keydown", {{key: "ArrowRight"}}));
         const second = document.getElementById("details-title").textContent;
+        document.getElementById("previous").click();
+        const back = document.getElementById("details-title").textContent;
         const command = document.getElementById("details-command").textContent;
         const paper = () => getComputedStyle(document.body).backgroundColor, light = paper();
         document.getElementById("theme").click();
         const table = document.querySelector("table.sortable");
         table.querySelectorAll("thead button")[1].click();
         const made = [...table.tBodies[0].rows].map((row) => Number(row.cells[1].dataset.value));
-        return {{before, filtered, opened, first, second, command, turned: light !== paper(), made}};
+        return {{before, filtered, opened, first, second, back, command, turned: light !== paper(), made}};
         """,
         tmp_path,
     )
@@ -166,9 +174,48 @@ def test_in_a_browser_filters_dialog_and_theme_work(run, tmp_path):
     assert found["opened"]
     assert found["first"].endswith(reason)
     assert found["first"] != found["second"]
+    assert found["back"] == found["first"]
     assert re.fullmatch(r"genir regenerate '.*/run' --key \d{9}", found["command"])
     assert found["turned"]
     assert found["made"] == sorted(found["made"], reverse=True)
+
+
+def test_labels_stand_beside_their_images(run, tmp_path):
+    root = shutil.copytree(run, tmp_path / "run")
+    for tar in sorted((root / "image").glob("*.tar")):
+        for domain, mode in (("depth", "I;16"), ("edge", "L")):
+            (root / f"annotation_{domain}").mkdir(exist_ok=True)
+            with tarfile.open(tar) as images, tarfile.open(root / f"annotation_{domain}" / tar.name, "w") as labels:
+                for name in images.getnames():
+                    if name.endswith(".png"):
+                        label = io.BytesIO()
+                        Image.new(mode, (32, 16), 40_000 if domain == "depth" else 90).save(label, "PNG")
+                        info = tarfile.TarInfo(name)
+                        info.size = label.tell()
+                        label.seek(0)
+                        labels.addfile(info, label)
+    page = report(str(root)).read_text()
+    assert page.count('class="sheet"') == labels_section._IMAGES
+    assert "Kept images beside their labels: depth, edge." in page
+    prompt = re.search(r'alt="depth of: ([^"]+)"', page)[1]
+    assert f'alt="image of: {prompt}"' in page
+
+
+def test_an_audit_is_told_with_what_it_is_worth(run, tmp_path):
+    root = shutil.copytree(run, tmp_path / "run")
+    assert "No audit of this run is finished" in words_of(report(str(root)))
+    audit = privacy.Audit(Privacy(sample=40), root, root / "audits/spring", 400, [None] * 40, [])
+    lines = privacy._report(audit, 1, 0, "Ada <Lovelace>")
+    text = words_of(report(str(root)))
+    bound = next(line for line in lines if line.startswith("bound")).partition("at most ")[2].partition(" (n")[0]
+    for told in ("Audit spring", "40 of 400 kept images", "by Ada <Lovelace>", bound, "not measured", "private places"):
+        assert told in text
+
+
+def test_licences_are_told(run, tmp_path):
+    root = shutil.copytree(run, tmp_path / "run")
+    (root / "env.json").write_text(json.dumps({"model": "m", "model_licence": "openrail++"}))
+    assert "Licence of the model that made the pictures: openrail++." in words_of(report(str(root)))
 
 
 def test_a_learning_run(tmp_path):

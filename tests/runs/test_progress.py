@@ -29,12 +29,14 @@ def told(tmp_path, monkeypatch):
     monkeypatch.setattr(meter, "LINE_EVERY", 0.0)
     log, screen = logging.getLogger("genir"), Screen(io.StringIO())
     monkeypatch.setattr(log, "handlers", [screen])
-    monkeypatch.setattr(log, "level", logging.INFO)
     monkeypatch.setattr(log, "propagate", False)
+    before = log.level
+    log.setLevel(logging.INFO)
     log_to_file(tmp_path, "worker")
     file = log.handlers[-1]
     yield screen.stream.getvalue, (tmp_path / "logs/worker.log").read_text
     file.close()
+    log.setLevel(before)
 
 
 def test_elsewhere_a_line_tells_how_far_it_is(told):

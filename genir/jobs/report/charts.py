@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _W, _H = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 8, 8, 24
+_HEAD = 14  # above the bars: the words of a limit
 
 
 def histogram(
@@ -30,7 +31,7 @@ def histogram(
         x, base = _LEFT + place * width, float(_H - _BOTTOM)
         span = f"{_number(edges[place])} to {_number(edges[place + 1])}: {good} kept, {bad} not"
         for count, kind in ((good, "kept"), (bad, "rejected")):
-            height = (_H - _TOP - _BOTTOM) * count / tallest
+            height = (_H - _TOP - _HEAD - _BOTTOM) * count / tallest
             if height:
                 base -= height
                 marks.append(

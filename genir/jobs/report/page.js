@@ -6,10 +6,7 @@ const themeButton = document.getElementById("theme");
 const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 const remember = (value) => { try { localStorage.setItem("genir-theme", value); } catch { /* storage may be off */ } };
 const remembered = () => { try { return localStorage.getItem("genir-theme"); } catch { return null; } };
-const showTheme = () => {
-  themeButton.textContent = isDark() ? "Light" : "Dark";
-  themeButton.setAttribute("aria-pressed", String(isDark()));
-};
+const showTheme = () => themeButton.setAttribute("aria-pressed", String(isDark()));
 if (remembered()) root.dataset.theme = remembered();
 showTheme();
 themeButton.addEventListener("click", () => {
@@ -64,6 +61,14 @@ function gallery({ run, scores, limits, cards }) {
   const format = (value) => (value === null ? "not measured" : Number(value.toPrecision(4)).toString());
   const fails = (value, [low, high]) => value !== null && ((low !== null && value < low) || (high !== null && value > high));
 
+  // what the score was that failed: the reason signal.entropy is the column signal_entropy
+  const reached = (card) => {
+    const place = scores.indexOf(card.reason === "face" ? "face_score" : card.reason.replace(".", "_"));
+    return card.verdict === "rejected" && place >= 0 ? format(card.scores[place]) : "";
+  };
+  const bounds = ([low, high]) =>
+    [low !== null && `min ${low}`, high !== null && `max ${high}`].filter(Boolean).join(", ");
+
   const offer = (name, values) => {
     const counts = new Map();
     values.forEach((value) => counts.set(value, (counts.get(value) || 0) + 1));
@@ -75,9 +80,9 @@ function gallery({ run, scores, limits, cards }) {
   offer("category", cards.map((card) => card.category));
   scores.forEach((name, place) => form.elements.sort.append(element("option", { value: place, textContent: name })));
 
-  const image = (card) =>
+  const image = (card, alt) =>
     card.image
-      ? element("img", { src: card.image, alt: card.prompt, decoding: "async" })
+      ? element("img", { src: card.image, alt, decoding: "async" })
       : element("div", { className: "blank", textContent: card.remark });
 
   const draw = () => {
@@ -86,8 +91,8 @@ function gallery({ run, scores, limits, cards }) {
       const button = element(
         "button",
         { type: "button", className: card.verdict },
-        image(card),
-        element("b", { textContent: say(card) }),
+        image(card, ""), // the prompt stands below it
+        element("b", { textContent: [say(card), reached(card)].filter(Boolean).join(" ") }),
         element("small", { textContent: card.prompt, title: card.prompt }),
       );
       button.addEventListener("click", () => show(number));
@@ -121,7 +126,8 @@ function gallery({ run, scores, limits, cards }) {
     open = number;
     const card = found[number];
     document.getElementById("details-title").textContent = `${card.key} – ${say(card)}`;
-    document.getElementById("details-image").replaceChildren(image(card));
+    document.getElementById("copy").textContent = "Copy";
+    document.getElementById("details-image").replaceChildren(image(card, card.prompt));
     document.getElementById("details-prompt").textContent = card.prompt;
     document.getElementById("details-command").textContent = `genir regenerate ${run} --key ${card.key}`;
     const facts = [["category", card.category], ["size", card.size], ["seed", card.seed]];
@@ -130,23 +136,37 @@ function gallery({ run, scores, limits, cards }) {
     const rows = facts.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]);
     scores.forEach((name, place) => {
       const value = card.scores[place];
-      const failed = limits[name] && fails(value, limits[name]);
+      const limit = limits[name] ?? [null, null];
+      const failed = fails(value, limit);
+      const words = [failed && "outside", bounds(limit)].filter(Boolean).join(" ");
       rows.push(
         element("dt", { textContent: name }),
-        element("dd", { textContent: format(value) + (failed ? " (outside the limit)" : ""), className: failed ? "fails" : "" }),
+        element("dd", { textContent: format(value) + (words ? ` (${words})` : ""), className: failed ? "fails" : "" }),
       );
     });
     document.getElementById("details-facts").replaceChildren(...rows);
     if (!dialog.open) dialog.showModal();
   };
 
+  const turn = (step) => show((open + step + found.length) % found.length);
   dialog.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) show((open + step + found.length) % found.length);
+    if (step) turn(step);
   });
+  document.getElementById("previous").addEventListener("click", () => turn(-1));
+  document.getElementById("next").addEventListener("click", () => turn(1));
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  document.getElementById("copy").addEventListener("click", () =>
-    navigator.clipboard?.writeText(document.getElementById("details-command").textContent));
+  const copy = document.getElementById("copy");
+  copy.addEventListener("click", async () => {
+    const command = document.getElementById("details-command");
+    try {
+      await navigator.clipboard.writeText(command.textContent);
+      copy.textContent = "Copied";
+    } catch { // not allowed here: select it for the reader
+      getSelection().selectAllChildren(command);
+      copy.textContent = "Selected";
+    }
+  });
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", draw);

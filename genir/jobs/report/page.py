@@ -106,7 +106,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | float]]) -> str:
     head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in heads)
     body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="table by {escape(heads[0])}">'
+        f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 

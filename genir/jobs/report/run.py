@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from genir.errors import PlanError
-from genir.jobs.report import charts, gallery, tables
+from genir.jobs.report import charts, gallery, labels, statements, tables
 from genir.jobs.report.page import Page, bars, percent, table, tiles
-from genir.runs.card import looked_for
 from genir.runs.summary import Summary, human_bytes, read_plan, summarise
 from genir.runs.workers import worker_reports
 
@@ -21,7 +19,7 @@ _MOST_GROUPS = 200
 
 
 def add(page: Page, folder: str, root: Path, images: int) -> None:
-    """Overview, scores, keep rate in task order, categories, gallery, workers."""
+    """Overview, scores, keep rate in task order, categories, gallery, labels, workers, privacy, licences."""
     plan, summary = read_plan(root), summarise(root)
     if not summary.done:
         raise PlanError(f"{folder}: nothing is finished yet; `genir status {folder}` says how far it is")
@@ -39,8 +37,9 @@ def add(page: Page, folder: str, root: Path, images: int) -> None:
         "A sample, evenly spread over the run: half of it kept images, then each reason alike. Images in which a face "
         "was seen are not stored, or shown beyond recognition.",
     )
+    labels.add(page, root, plan, found.rows)
     _workers(page, root)
-    page.section("Privacy", f"<p>{escape(looked_for(plan))}</p>")
+    statements.add(page, root, plan)
 
 
 def _overview(page: Page, summary: Summary) -> None:
