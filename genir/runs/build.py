@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genir import embedded
 from genir.backbone import files
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from genir.chat.ask import Model as ChatModel
     from genir.config.generate import Gates
     from genir.config.shared import ChatConfig, Model
+    from genir.dualprompt import DualPrompt
     from genir.gate import Gate
 
 
@@ -51,6 +53,13 @@ def load_backbone(model: Model, device: torch.device) -> Backbone:
         device=device,
         attention=model.attention,
     )
+
+
+def load_dual(name: str) -> DualPrompt:
+    """The learned pair of a file, or one that travels with genir (`embedded`, `embedded-output`); raises ModelError."""
+    from genir import dualprompt
+
+    return dualprompt.load(embedded.dual_files().get(name, name))
 
 
 def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:

@@ -13,7 +13,7 @@ from genir.images import estimated_bytes
 from genir.jobs.generate.preview import Preview
 from genir.plan import Plan
 from genir.promptfile import PromptFiles
-from genir.runs.build import build_gates, gate_device, load_backbone, model_geometry, model_identity
+from genir.runs.build import build_gates, gate_device, load_backbone, load_dual, model_geometry, model_identity
 from genir.runs.drive import Guard, Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.saver import BASE_COLUMNS, Packing
@@ -77,9 +77,7 @@ class Launch:
     @cached_property
     def dual(self) -> DualPrompt | None:
         """The learned pair, if one is configured."""
-        from genir import dualprompt
-
-        return None if self.config.dual is None else dualprompt.load(self.config.dual)
+        return None if self.config.dual is None else load_dual(self.config.dual)
 
     @cached_property
     def gates(self) -> list[Gate]:
