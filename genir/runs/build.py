@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from genir.backbone.model import Backbone
+    from genir.backbone.tokenizers import Tokenizers
     from genir.chat.ask import Model as ChatModel
     from genir.config.generate import Gates
     from genir.config.shared import ChatConfig, Model
@@ -52,6 +53,16 @@ def load_backbone(model: Model, device: torch.device) -> Backbone:
         config=model.config,
         device=device,
         attention=model.attention,
+        chunks=model.chunks,
+    )
+
+
+def load_tokenizers(model: Model) -> Tokenizers:
+    """Of the model, as it reads prompts; raises ModelError."""
+    from genir.backbone import tokenizers
+
+    return tokenizers.load(
+        model.id, revision=model.revision, variant=model.variant, config=model.config, chunks=model.chunks
     )
 
 
