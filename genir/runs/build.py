@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genir import embedded
 from genir.backbone import files
 from genir.config.gates import PYIQA
 from genir.errors import ConfigError
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     import torch
 
     from genir.backbone.model import Backbone
+    from genir.backbone.tokenizers import Tokenizers
     from genir.chat.ask import Model as ChatModel
     from genir.config.gates import Gates
     from genir.config.generate import Generate
     from genir.config.shared import ChatConfig, Model
+    from genir.dualprompt import DualPrompt
     from genir.gate import Gate
     from genir.sample import Settings
 
@@ -57,6 +60,7 @@ def load_backbone(model: Model, device: torch.device, *, offloaded: bool = False
         config=model.config,
         device="cpu" if offloaded else device,
         attention="auto" if offloaded else model.attention,
+        chunks=model.chunks,
     )
 
 
@@ -101,6 +105,22 @@ def make_fast(backbone: Backbone, config: Generate, device: torch.device, size: 
         )
 
     return speed.use(backbone, speed.Speed(**config.speed.model_dump()), device, config.model.attention, two_steps)
+
+
+def load_tokenizers(model: Model) -> Tokenizers:
+    """Of the model, as it reads prompts; raises ModelError."""
+    from genir.backbone import tokenizers
+
+    return tokenizers.load(
+        model.id, revision=model.revision, variant=model.variant, config=model.config, chunks=model.chunks
+    )
+
+
+def load_dual(name: str) -> DualPrompt:
+    """The learned pair of a file, or one that travels with genir (`embedded`, `embedded-output`); raises ModelError."""
+    from genir import dualprompt
+
+    return dualprompt.load(embedded.dual_files().get(name, name))
 
 
 def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:
