@@ -23,7 +23,7 @@ class Imported:
 
     def __init__(self, short: int | None, batch: int) -> None:
         self._short, self._batch = short, batch
-        self.columns: Columns = {"prompt": "string", "pixels_sha256": "string"}
+        self.columns: Columns = {"prompt": "string", "category": "string", "pixels_sha256": "string"}
         self.said: dict[str, Score] = {}
 
     def meaning(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Imported:
 
     def _noted(self, picture: Picture) -> Noted:
         assert picture.pixels_CHW is not None
-        columns: dict[str, Score] = {"prompt": picture.prompt}
+        columns: dict[str, Score] = {"prompt": picture.prompt, "category": picture.original.category}
         pixels_CHW = picture.pixels_CHW if self._short is None else reduced(picture.pixels_CHW, self._short)
         if pixels_CHW is None:
             return Noted(picture, Verdict("rejected", "small"), columns=columns)

@@ -34,7 +34,7 @@ def report(folder: str, out: str | None = None, images: int = 240) -> Path:
     elif (root / "train").is_dir():
         prepared.add(page, root, images)
     elif (root / "plan.json").exists():
-        if "category" not in read_plan(root)["columns"]:
+        if "seed" not in read_plan(root)["columns"]:
             raise PlanError(f"{folder}: holds pictures that genir did not make; only its tables can be looked at yet")
         run.add(page, folder, root, images)
     else:
