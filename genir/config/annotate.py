@@ -68,9 +68,10 @@ class Annotate(Strict):
     )
     column: str = Field(default="text", min_length=1, description="of a folder's metadata table: the captions")
     resize: Resize | None = Field(default=None, description="{short: 1024} as Joint-1.6M; null: pictures as they are")
-    domains: dict[DomainName, Annotated[DomainConfig, BeforeValidator(_as_backend)]] = Field(
-        default={}, description="domain -> backend, or a mapping {backend, model, ...}"
-    )
+    domains: dict[
+        DomainName,
+        Annotated[DomainConfig, BeforeValidator(_as_backend, json_schema_input_type=DomainConfig | str)],
+    ] = Field(default={}, description="domain -> backend, or a mapping {backend, model, ...}")
     captioners: dict[CaptionerName, Captioner] = Field(
         default={}, description="name in the metadata -> model; Jodi's are BLIP2-OPT-2.7b and Qwen2-VL-7b-Instruct"
     )
