@@ -198,7 +198,7 @@ def _size(stored_HW: Size, sizes: Sequence[Size]) -> Size:
     fitting = [size for size in sizes if size[0] <= height and size[1] <= width]
     if not fitting:
         smallest = min(sizes, key=math.prod)
-        raise _Fault(f"image smaller than the crop {smallest[0]}x{smallest[1]}")
+        raise _Fault(f"image smaller than {smallest[0]}x{smallest[1]}, what is learned at (size=[rows, columns])")
 
     def stretch(size: Size) -> tuple[float, int]:
         return abs(math.log(size[1] / size[0] * height / width)), -math.prod(size)

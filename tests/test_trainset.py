@@ -64,7 +64,8 @@ def test_every_bad_row_is_named_with_its_line(tmp_path):
     message = str(caught.value)
     assert message == (
         f"{folder}/metadata.jsonl: 11 unusable rows: lines 2, 5: empty caption; "
-        "line 3: image smaller than the crop 64x64; line 7: no such file; line 8: not valid JSON; "
+        "line 3: image smaller than 64x64, what is learned at (size=[rows, columns]); "
+        "line 7: no such file; line 8: not valid JSON; "
         "line 9: not a JSON object; "
         'line 10: role "good" (allowed: positive, negative); line 11: a second positive of its pair and origin; '
         'line 12: not an image; line 13: text is not a text; line 15: role "?" (allowed: positive, negative)'

@@ -18,7 +18,7 @@ class Classify(Strict):
     steps: int = Field(default=1000, ge=1, description="optimizer steps")
     batch: int = Field(default=16, ge=1, description="pairs a step")
     held_out: float = Field(default=0.2, gt=0, lt=1, description="share of the photographs that only judge the result")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of the draws")
     threads: int = Field(default=1, ge=1, description="CPU threads")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps, ...")
 

@@ -59,7 +59,7 @@ class Utility(Strict):
     compare: tuple[tuple[Name, Name], ...] = Field(default=(), description="differences shown: first minus second")
     seeds: int = Field(default=5, ge=1, description="trainings of each set and size; may grow")
     seed: int = Field(default=0, ge=0, description="of the test crops")
-    degradation: Annotated[Chosen, BeforeValidator(as_preset)] = Field(
+    degradation: Annotated[Chosen, BeforeValidator(as_preset, json_schema_input_type=Chosen | str)] = Field(
         default=Chosen(preset="light", crop=64), description="of training and test; a mapping {preset, crop, ...}"
     )
     restorer: RestorerConfig = RestorerConfig()

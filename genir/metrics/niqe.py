@@ -135,6 +135,6 @@ def _check_size(gray_NHW: Tensor, patch: int, name: str) -> None:
     if patches < LEAST_PATCHES:
         raise ImageError(
             f"{name}: images of {height}x{width} pixels (height x width) hold {patches} patches of {patch}"
-            f" pixels, but {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch} or a"
-            " model with smaller patches"
+            f" pixels, but {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch}, or niqe_32 "
+            "(configs/generate_embedded.yaml has gates for small images)"
         )

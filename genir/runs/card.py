@@ -68,15 +68,15 @@ def _is_ours(content: bytes) -> bool:
 def _text(root: Path) -> str:
     plan, summary = read_plan(root), summarise(root)
     stage = plan.get("stage", "image")
-    kind, about = ("pairs", _of_pairs) if stage == "lq" else ("images", _of_images)
+    about = _of_pairs if stage == "lq" else _of_images
     synthetic = _synthetic(root, plan) if stage == "lq" else summary.kept
-    name = root.resolve().name
+    name, epochs = root.resolve().name, plan["meaning"].get("epochs", 1)
     lines = [
         f"# {name}",
         "",
-        *about(root, plan, summary, synthetic),
+        *about(root, plan, summary.kept * epochs if stage == "lq" else summary.done, synthetic),
         "",
-        f"| | {kind if stage == 'image' else 'rows'} | share |",
+        "| | images | share |",
         "|---|---:|---:|",
         *_counts(summary),
         "",
@@ -85,7 +85,7 @@ def _text(root: Path) -> str:
         f"genir {__version__}; `genir verify` checks every hash, row and picture.",
     ]
     files = {"train": f"{stage}/**/*.tar"}
-    return header(name, summary.kept, synthetic, files, _features(plan)) + "\n" + "\n".join(lines) + "\n"
+    return header(name, summary.kept * epochs, synthetic, files, _features(plan)) + "\n" + "\n".join(lines) + "\n"
 
 
 def _features(plan: dict[str, Any]) -> dict[str, str]:
@@ -110,13 +110,13 @@ def _counts(summary: Summary) -> list[str]:
     ]
 
 
-def _of_images(root: Path, plan: dict[str, Any], summary: Summary, synthetic: int) -> list[str]:
+def _of_images(root: Path, plan: dict[str, Any], made: int, synthetic: int) -> list[str]:
     meaning, env, gates = plan["meaning"], _json(root / "env.json"), _gates(plan)
     checks = [] if gates is None or gates.score_only else [check.in_words() for check in gates.checks()]
     sizes = ", ".join(f"{height} x {width}" for height, width in meaning.get("size") or [])
     dual = f"the dual prompt {meaning['dual'][:16]}" if meaning.get("dual") else "no dual prompt"
     return [
-        f"{synthetic:,} synthetic images for image restoration, kept of {summary.done:,} that genir made with the "
+        f"{synthetic:,} synthetic images for image restoration, kept of {made:,} that genir made with the "
         f"model {_model(env)} ({sizes or 'its own size'} pixels, {meaning.get('steps')} steps, {dual}). "
         f"{SYNTHETIC}",
         "",
@@ -127,13 +127,13 @@ def _of_images(root: Path, plan: dict[str, Any], summary: Summary, synthetic: in
     ]
 
 
-def _of_pairs(root: Path, plan: dict[str, Any], summary: Summary, synthetic: int) -> list[str]:
+def _of_pairs(root: Path, plan: dict[str, Any], pairs: int, synthetic: int) -> list[str]:
     meaning = plan["meaning"]
     degradation, env = meaning["degradation"], _json(root / "env.json")
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     places = config["input"] if isinstance(config["input"], dict) else {"": config["input"]}
     return [
-        f"{summary.kept:,} HQ-LQ pairs for image restoration, made by genir: the LQ is {degradation['scale']} times "
+        f"{pairs:,} HQ-LQ pairs for image restoration, made by genir: the LQ is {degradation['scale']} times "
         f"smaller, degraded as `plan.json` says (preset {config['degradation']['preset']}, "
         f"{env.get('degradation_sha256', '')[:16]}), with draws of its own for every picture, recorded in its row.",
         "",

@@ -272,7 +272,7 @@ def test_a_loss_that_is_not_a_number_stops_with_one_line_and_the_last_checkpoint
     ("more", "error", "text"),
     [
         (["data.folder=/nowhere"], TrainSetError, "/nowhere: no training set there"),
-        (["size=[128,128]"], TrainSetError, "9, 10, 11, 12: image smaller than the crop 128x128"),
+        (["size=[128,128]"], TrainSetError, "9, 10, 11, 12: image smaller than 128x128, what is learned at (size="),
         (["size=[65,64]"], ConfigError, "size [65, 64]: the model needs multiples of 2 pixels"),
         (["data.positives=[roundtrip]"], TrainSetError, "it has 6 positive photograph, 6 negative"),
         (["data.negatives=[sdedit]"], TrainSetError, "no negative of size [64, 64]"),

@@ -56,6 +56,13 @@ def test_pairs_say_what_their_pictures_are(run, tmp_path):
     assert loaded[0]["lq.png"].size == tuple(side // 4 for side in loaded[0]["hq.png"].size)
 
 
+def test_every_epoch_is_a_pair(run, tmp_path):
+    pairs = exported.make_pairs(run, tmp_path / "pairs", "epochs=2")
+    text, kept = (pairs / "README.md").read_text(), summarise(pairs).kept
+    assert f"{2 * kept} HQ-LQ pairs" in text
+    assert f"HQ of {2 * kept} pairs: synthetic." in text
+
+
 def test_the_card_follows_its_run(tmp_path):
     root = tmp_path / "run"
     for limit in (4, 12):

@@ -131,7 +131,10 @@ class Launch:
                 degrade.recipe(original.key, 0, pixels_CHW.shape[1:])
                 return
             except ImageError as error:
-                problem = ImageError(f"{original.name} of {_places(self.config.input)}: {error} (degradation.crop=...)")
+                problem = ImageError(
+                    f"{original.name} of {_places(self.config.input)}: {error} (degradation.crop=...), or take whole "
+                    "pictures (degradation.crop=null degradation.patch=null)"
+                )
         if problem is not None:
             raise problem
 

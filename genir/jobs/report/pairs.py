@@ -34,12 +34,13 @@ def add(page: Page, root: Path, count: int) -> None:
     found = tables.read(root / "lq", plan)
     kept = [row for row in found.rows if row["verdict"] == "kept"]
     synthetic = sum(bool(row["synthetic"]) for row in kept)
-    page.lead(f"{summary.kept:,} HQ-LQ pairs, {percent(synthetic, len(kept))} of them of synthetic images")
+    pairs = summary.kept * plan["meaning"].get("epochs", 1)
+    page.lead(f"{pairs:,} HQ-LQ pairs, {percent(synthetic, len(kept))} of them of synthetic images")
     page.section(
         "Overview",
         tiles(
             {
-                "pairs": (f"{summary.kept:,}", f"{percent(summary.kept, summary.done)} of the rows"),
+                "pairs": (f"{pairs:,}", f"of {percent(summary.kept, summary.done)} of the pictures"),
                 "files": (human_bytes(summary.image_bytes), f"in {summary.shards_done:,} shards"),
             }
         ),
