@@ -46,8 +46,9 @@ def make_set(out, name, count, dual):
     genir("generate", *asked, processes=PROCESSES)
     limits = "gates=configs/gates_embedded.yaml"
     told = genir("select", run, "name=gated", limits, capture=True)
-    print(f"{name}: {told.splitlines()[0].split(maxsplit=1)[1]} within the limits of the gates", flush=True)
-    return int(told.split()[1])
+    kept = int(told.split()[1])
+    print(f"{name}: {kept} of {count} within the limits of the gates", flush=True)
+    return kept
 
 
 def held_out(folder):

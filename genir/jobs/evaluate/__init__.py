@@ -37,11 +37,12 @@ def evaluate(config: Evaluate) -> tuple[int, str]:
     launch.check()
     for line in launch.description():
         log.info("%s", line)
-    finished = True
+    begun: list[Claims] = []
     for one in launch.sets:
         run = launch.open(one)
         set_goal(run, one.limit, None)
         claims = Claims(run, one.limit, None, stop)
+        begun.append(claims)
         if claims.any_left():
             name = worker_name()
             log_to_file(run.root, name)
@@ -49,7 +50,8 @@ def evaluate(config: Evaluate) -> tuple[int, str]:
                 from genir.jobs.evaluate.measure import pack
 
                 drive(claims, launch.stage(one), pack, Guard(0.0, 1), stop, progress)
-        finished = finished and not claims.any_left()
+    # asked after all sets: whoever ends last finds everything finished
+    finished = not any(claims.any_left() for claims in begun)
     if stop() and not finished:
         log.info("stopped by %s; the same command goes on from here", stop.name)
         return launch.worker.stopped_exit_code, ""

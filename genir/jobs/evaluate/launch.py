@@ -143,7 +143,6 @@ class Launch:
         columns: Columns = {**COLUMNS, **{metric.name: "float" for metric in self.asked(one)}}
         config = self.config.model_dump(mode="json")
         env = {"device": self.device.type}
-        self.root.mkdir(parents=True, exist_ok=True)
         return open_run(one.root, one.plan, columns, self.meaning(one), config, env, self.worker, stage=".")
 
     def stage(self, one: Set) -> Stage:

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from genir.jobs.utility.launch import Launch
     from genir.shards.files import Row
 
-Cells = dict[tuple[str, int], list[list["Row"]]]
-"""(set, pictures) -> the rows of every seed that is finished."""
+Cells = dict[tuple[str, int], dict[int, list["Row"]]]
+"""(set, pictures) -> seed -> the rows of what is finished."""
 
 
 def summarise(launch: Launch) -> dict[str, Any]:
     """All numbers of what is finished."""
-    cells: Cells = defaultdict(list)
+    cells: Cells = defaultdict(dict)
     for cell in launch.cells:
         if cell.path.exists():
-            cells[cell.name, cell.pictures].append(table.decode(cell.path.read_bytes()))
+            cells[cell.name, cell.pictures][cell.seed] = table.decode(cell.path.read_bytes())
     names = [metric.name for metric in launch.metrics]
     columns = launch.amounts()
     sets = {
@@ -41,7 +41,8 @@ def summarise(launch: Launch) -> dict[str, Any]:
                 for name in names
             }
             for one, other in launch.config.compare
-            if {one, other} <= wanted.keys() and cells.get((one, wanted[one])) and cells.get((other, wanted[other]))
+            if {one, other} <= wanted.keys()
+            and cells.get((one, wanted[one]), {}).keys() & cells.get((other, wanted[other]), {}).keys()
         }
         for column, wanted in columns.items()
     }
@@ -57,14 +58,15 @@ def summarise(launch: Launch) -> dict[str, Any]:
     }
 
 
-def _values(rows: list[list[Row]], names: list[str]) -> dict[str, Any]:
-    return {name: interval(by_photograph(rows, name))._asdict() for name in names}
+def _values(rows: dict[int, list[Row]], names: list[str]) -> dict[str, Any]:
+    return {name: interval(by_photograph(list(rows.values()), name))._asdict() for name in names}
 
 
 def _difference(cells: Cells, one: tuple[str, int], other: tuple[str, int], metric: str) -> Any:
     """(seeds, photographs), of the seeds that both have."""
-    both = min(len(cells[one]), len(cells[other]))
-    return by_photograph(cells[one][:both], metric) - by_photograph(cells[other][:both], metric)
+    seeds = sorted(cells[one].keys() & cells[other].keys())
+    first, second = (by_photograph([cells[side][seed] for seed in seeds], metric) for side in (one, other))
+    return first - second
 
 
 def page(summary: dict[str, Any]) -> str:
