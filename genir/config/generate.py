@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
 from genir.config.gates import Gates, as_gates
+from genir.config.gates import meaning as gates_meaning
 from genir.config.shared import FilePath, Model, ModelOrId
 
 Size = tuple[Annotated[int, Field(ge=64, le=8192)], Annotated[int, Field(ge=64, le=8192)]]
@@ -162,4 +163,5 @@ class Generate(Strict):
     def meaning(self) -> dict[str, Any]:
         """What makes two runs the same run; all else may change between launches of one run."""
         growth = {"run", "limit", "target", "keep_rejects", "guard", "offload_text_encoders", "device"}
-        return self.model_dump(mode="json", exclude=growth)
+        found = self.model_dump(mode="json", exclude=growth)
+        return {**found, "gates": gates_meaning(found["gates"])}
