@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict, read
-from genir.config.shared import FilePath
+from genir.config.shared import ChatConfig, FilePath
 from genir.errors import ConfigError
 from genir.records import Check
 from genir.resources import locate
@@ -122,6 +122,28 @@ class ClipGate(Strict):
     min: float | None = Field(default=None, ge=-1, le=1, description="reject below; an image without a prompt too")
 
 
+class JudgeGate(Strict):
+    """A vision-language model answers yes (1) or no (0) to three questions, with its reason. Costly."""
+
+    chat: ChatConfig | None = Field(
+        default=None, description="who is asked; null only where stored scores are selected"
+    )
+    instruction: FilePath = Field(default="prompts/judge_instruction.txt", min_length=1, description="what it is told")
+    max_privacy: float | None = Field(
+        default=None, ge=0, le=1, description="0 rejects where a person or a name is seen"
+    )
+    max_nsfw: float | None = Field(default=None, ge=0, le=1, description="0 rejects what is sexual, violent, cruel")
+    max_semantic: float | None = Field(default=None, ge=0, le=1, description="0 rejects what contradicts common sense")
+
+    def bounds(self) -> dict[str, tuple[float | None, float | None]]:
+        """Check -> (smallest, largest) allowed score; the private ones first."""
+        return {
+            "privacy": (None, self.max_privacy),
+            "nsfw": (None, self.max_nsfw),
+            "semantic": (None, self.max_semantic),
+        }
+
+
 class Bound(Strict):
     """Keep scores inside; null does not bound."""
 
@@ -164,6 +186,7 @@ class Gates(Strict):
     person: PersonGate | None = Field(default=None, description="an object-detection network looks for persons")
     nsfw: NsfwGate | None = Field(default=None, description="pornography; {} takes the default")
     text: TextGate | None = Field(default=None, description="text and watermarks; {} takes the default")
+    judge: JudgeGate | None = Field(default=None, description="a vision-language model says yes or no")
     clip: ClipGate | None = Field(default=None, description="does the image show its prompt?")
     hash: bool = Field(default=False, description="perceptual hash, for `genir select duplicates=near`")
 
@@ -188,6 +211,7 @@ class Gates(Strict):
             *_reaching("text", self.text),
             *_bounded("quality", {name: (bound.min, bound.max) for name, bound in slow.items()}),
             *_least("clip", self.clip),
+            *_bounded("judge", {} if self.judge is None else self.judge.bounds()),
         ]
 
 
@@ -206,6 +230,24 @@ def _bounded(gate: str, bounds: dict[str, tuple[float | None, float | None]]) ->
         for name, (low, high) in bounds.items()
         if low is not None or high is not None
     ]
+
+
+def meaning(gates: dict[str, Any]) -> dict[str, Any]:
+    """What makes two sets of gates (as dumped) the same, beside their weights: networks may move, servers too."""
+    places = {
+        "person": {"model"},
+        "clip": {"model"},
+        "classifier": {"file"},
+        "judge": {"instruction"},
+        "chat": {"url", "key", "timeout", "tries", "parallel"},
+    }
+
+    def without(name: str, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: without(key, below) for key, below in value.items() if key not in places.get(name, ())}
+
+    return {name: without(name, value) for name, value in gates.items()}
 
 
 class GatesAndFile(Gates):

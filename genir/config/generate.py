@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from genir.config.base import Strict
 from genir.config.gates import Gates, GatesOrFile
+from genir.config.gates import meaning as gates_meaning
 from genir.config.making import HiresConfig, PostConfig, Size, SpeedConfig
 from genir.config.shared import FilePath, Model, ModelOrId
 
@@ -178,4 +179,5 @@ class Generate(Strict):
     def meaning(self) -> dict[str, Any]:
         """What makes two runs the same run; all else may change between launches of one run."""
         growth = ("run", "limit", "target", "keep_rejects", "guard", "offload_text_encoders", "device")
-        return self.model_dump(mode="json", exclude={**dict.fromkeys(growth, True), "speed": {"group_offload"}})
+        found = self.model_dump(mode="json", exclude={**dict.fromkeys(growth, True), "speed": {"group_offload"}})
+        return {**found, "gates": gates_meaning(found["gates"])}

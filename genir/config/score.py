@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from genir.config.base import Strict
 from genir.config.gates import Gates, GatesOrFile
+from genir.config.gates import meaning as gates_meaning
 from genir.config.shared import FilePath
 
 
@@ -42,4 +43,5 @@ class Score(Strict):
 
     def meaning(self) -> dict[str, Any]:
         """What makes two stages the same, beside the pictures, the weights of the gates and the cut into batches."""
-        return self.model_dump(mode="json", include={"gates", "threads"})
+        found = self.model_dump(mode="json", include={"gates", "threads"})
+        return {**found, "gates": gates_meaning(found["gates"])}

@@ -209,7 +209,12 @@ def _hits(scores: Scores, limits_C: np.ndarray) -> Iterator[str]:
         return
     x, y = roc(scores, None)
     at = ", ".join(f"{rate:.0%}: {y[np.searchsorted(x, rate, side='right') - 1]:.1%}" for rate in ROC_RATES)
-    yield f"hits       {share_rejected(scores.negatives_MC, limits_C):.1%} of the negatives"
+    hit, wrong = (share_rejected(each, limits_C) for each in (scores.negatives_MC, scores.reference_NC))
+    yield f"hits       {hit:.1%} of the negatives (recall)"
+    found = round(hit * len(scores.negatives_MC))
+    rejected = found + round(wrong * len(scores.reference_NC))
+    if rejected:
+        yield f"precision  {found / rejected:.1%} of the {rejected} rejected pictures are negatives"
     yield f"roc        reference rejected: negatives hit; {at}; area {area(x, y):.3f}"
 
 

@@ -8,6 +8,7 @@ from genir import embedded
 from genir.backbone import files
 from genir.config.gates import PYIQA
 from genir.errors import ConfigError
+from genir.resources import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from genir.backbone.model import Backbone
     from genir.backbone.tokenizers import Tokenizers
     from genir.chat.ask import Model as ChatModel
-    from genir.config.gates import Gates
+    from genir.config.gates import Gates, JudgeGate
     from genir.config.generate import Generate
     from genir.config.shared import ChatConfig, Model
     from genir.dualprompt import DualPrompt
@@ -161,7 +162,21 @@ def _costly_gates(wanted: Gates, device: torch.device) -> list[Gate]:
             gates.append(models.pyiqa_gate(name, bound.min is not None, bound.max is not None, device))
     if wanted.clip is not None:
         gates.append(models.clip_gate(_named(wanted.clip.model, "gates.clip.model"), device))
+    if wanted.judge is not None:
+        gates.append(_judge(wanted.judge, device))
     return gates
+
+
+def _judge(wanted: JudgeGate, device: torch.device) -> Gate:
+    from genir.gate.vlm import judge_gate
+
+    if wanted.chat is None:
+        raise ConfigError("gates.judge.chat is not set: only stored scores can be selected without it")
+    try:
+        instruction = locate(wanted.instruction).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"gates.judge.instruction {wanted.instruction}: cannot be read: {error}") from None
+    return judge_gate(chat_model(wanted.chat, lambda: device), wanted.chat.model, instruction, wanted.chat.tries)
 
 
 def _named(place: str | None, key: str) -> str:

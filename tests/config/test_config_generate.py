@@ -73,6 +73,7 @@ OTHERS: dict[str, Any] = {
     "gates.person": {"model": "some/detector"},
     "gates.nsfw": {"threshold": 0.3},
     "gates.text": {"threshold": 0.6},
+    "gates.judge": {"chat": {"model": "some/vlm"}, "max_privacy": 0.0},
     "gates.clip": {"model": "some/clip", "min": 0.2},
     "gates.quality": {"piqe": {"max": 50.0}, "niqe_96": {}},
     "keep_rejects.quality": "all",
