@@ -20,7 +20,7 @@ def add(commands: parser.Commands[argparse.ArgumentParser]) -> None:
     export = parser.command(
         commands, "export-dual", _run, "a learned pair as files for ComfyUI, A1111 and diffusers", _EXAMPLES
     )
-    export.add_argument("file", metavar="FILE", help="dual prompt")
+    export.add_argument("file", metavar="FILE", help="dual prompt, or `embedded`")
     export.add_argument("folder", metavar="FOLDER", help="where the files go")
     export.add_argument("--name", default="genir", help="what prompts call the pair (genir)")
 

@@ -22,7 +22,9 @@ def add(commands: parser.Commands[argparse.ArgumentParser]) -> None:
     """Add the command."""
     learn = parser.command(commands, "learn", _run, "learn a positive and a negative prompt; resumes", _EXAMPLES)
     parser.add_config(learn, "configs/learn_*.yaml", "data.folder=outputs/set")
-    learn.add_argument("--from", dest="source", metavar="FILE", help="go on from this dual prompt, not from words")
+    learn.add_argument(
+        "--from", dest="source", metavar="FILE", help="go on from this dual prompt (or `embedded`), not from words"
+    )
     learn.add_argument("--dry-run", action="store_true", help="check everything, say what would be learned, and stop")
 
 

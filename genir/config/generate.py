@@ -130,7 +130,9 @@ class Generate(Strict):
     )
     seed: int = Field(default=0, ge=0, description="the run's seed")
     model: ModelOrId = Field(default=Model(), description="text-to-image model")
-    dual: FilePath | None = Field(default=None, description="dual-prompt file; null: plain prompts")
+    dual: FilePath | None = Field(
+        default=None, description="dual-prompt file, `embedded` or `embedded-output`; null: plain prompts"
+    )
     negative: str = Field(default="", description="negative prompt where no dual prompt is used")
     prompts: PromptPaths = Field(
         default=("prompts/bank.jsonl",), description="prompt files: .jsonl .txt .csv .parquet; or `empty`"

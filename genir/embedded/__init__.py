@@ -1,4 +1,4 @@
-"""The small model that travels in the package: where it lies and the class of its autoencoder.
+"""The small model that travels in the package: where it and its learned pairs lie, the class of its autoencoder.
 
 This is the only seam to it: a better model replaces the folder `model/` (diffusers' layout) and, if it needs
 one, the autoencoder file beside the weights.
@@ -25,6 +25,12 @@ def folder() -> Path:
 def hq_folder() -> Path:
     """The small captioned HQ set (metadata.jsonl and 54 images), in Hugging Face's imagefolder layout."""
     return Path(__file__).parent / "hq"
+
+
+def dual_files() -> dict[str, Path]:
+    """Name -> file of the learned pairs for the model: `embedded` in tokens mode, `embedded-output`."""
+    folder = Path(__file__).parent / "dual"
+    return {"embedded": folder / "tokens.safetensors", "embedded-output": folder / "output.safetensors"}
 
 
 def autoencoder_class() -> type:

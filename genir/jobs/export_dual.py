@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from safetensors.torch import save as tensor_bytes
 
-from genir import dualprompt, storage
+from genir import storage
 from genir.errors import ConfigError, ModelError
+from genir.runs.build import load_dual
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +30,7 @@ def export_dual(file: str, folder: str, name: str) -> list[str]:
         ConfigError: a name that no prompt can hold.
         ShardError: the folder cannot be written.
     """
-    dual, root = dualprompt.load(file), Path(folder)
+    dual, root = load_dual(file), Path(folder)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ConfigError(f"name {name!r}: is written in prompts, so letters, digits and _ only, a letter first")
     if dual.mode == "output":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genir import embedded
 from genir.backbone import files
 from genir.config.gates import PYIQA
 from genir.errors import ConfigError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from genir.config.gates import Gates
     from genir.config.generate import Generate
     from genir.config.shared import ChatConfig, Model
+    from genir.dualprompt import DualPrompt
     from genir.gate import Gate
     from genir.sample import Settings
 
@@ -101,6 +103,13 @@ def make_fast(backbone: Backbone, config: Generate, device: torch.device, size: 
         )
 
     return speed.use(backbone, speed.Speed(**config.speed.model_dump()), device, config.model.attention, two_steps)
+
+
+def load_dual(name: str) -> DualPrompt:
+    """The learned pair of a file, or one that travels with genir (`embedded`, `embedded-output`); raises ModelError."""
+    from genir import dualprompt
+
+    return dualprompt.load(embedded.dual_files().get(name, name))
 
 
 def build_gates(wanted: Gates, device: torch.device) -> list[Gate]:

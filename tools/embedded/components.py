@@ -44,6 +44,12 @@ def fit(images_NCHW: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor, Ten
     return mean, components, deviations, torch.tensor([sign for _, sign, _ in best])
 
 
+def signs_of(model: PatchAutoencoder) -> Tensor:
+    """Signs (channels,) of a model that `install` has been at: does each component change sign when mirrored?"""
+    rows = model.encoder.weight.detach().float().flatten(1)
+    return torch.sign((rows * _mirror(rows)).sum(1))
+
+
 def install(model: PatchAutoencoder, mean: Tensor, components: Tensor, deviations: Tensor) -> None:
     """Set the linear maps: channel k is component k over the root of its deviation, all scaled to mean
     variance 1.

@@ -82,6 +82,14 @@ class TextAndUNet(nn.Module):
         added = {"text_embeds": pooled, "time_ids": sizes_N6}
         return self.unet(noisy, steps_N, embeds, added_cond_kwargs=added).sample.float()
 
+    def load_pipeline(self, folder: Path) -> None:
+        """Take the weights of a pipeline that `save_pipeline` wrote."""
+        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+        self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+        self.text_encoder_2 = CLIPTextModelWithProjection.from_pretrained(
+            folder / "text_encoder_2", dtype=torch.float32
+        )
+
     def load_average(self, checkpoint: Path) -> None:
         """Take the moving average of a checkpoint of train.py."""
         state = torch.load(checkpoint, mmap=True)

@@ -5,7 +5,7 @@
 Processes are single-threaded and average gradients over gloo: two threads of one process collapse when a
 machine is shared, two processes do not. Every draw is a function of (seed, step, rank), so a stopped run
 continues as if it had not stopped; --shards and --steps may grow between launches and are logged. SIGTERM
-writes a checkpoint and ends.
+writes a checkpoint and ends. `--from` goes on from a finished model, with a new optimizer.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def make_fast(model: TextAndUNet) -> None:
     model.text_encoder_2.set_attn_implementation("eager")
 
 
-def rate_at(step: int, steps: int) -> float:
+def rate_at(step: int, steps: int, peak: float) -> float:
     """Learning rate of a step: linear warm-up, constant, linear end."""
     left = (steps - step) / (DECAY_SHARE * steps)
-    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP, max(left, 0.0))
+    return peak * min(1.0, (step + 1) / WARM_UP, max(left, 0.0))
 
 
 class Trainer:
@@ -74,10 +74,10 @@ class Trainer:
             made = self.model(noisy, batch.steps_N, batch.ids_NL, batch.sizes_N6)
         return F.mse_loss(made, wanted)
 
-    def advance(self, batch: Batch, steps: int, stop: bool) -> tuple[float, bool]:
+    def advance(self, batch: Batch, rate: float, stop: bool) -> tuple[float, bool]:
         """One step; returns the mean loss over all processes and whether any of them was asked to stop."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(self.step, steps)
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(batch)
         loss.backward()
@@ -136,15 +136,16 @@ def run(trainer: Trainer, pool: LatentPool, args: argparse.Namespace) -> None:
     first, losses = trainer.step, []
     while trainer.step < args.steps:
         batch = pool.batch(args.batch, SEED, trainer.step, trainer.rank)
-        loss, stop = trainer.advance(batch, args.steps, bool(asked))
+        rate = rate_at(trainer.step, args.steps, args.rate)
+        loss, stop = trainer.advance(batch, rate, bool(asked))
         losses.append(loss)
         at = trainer.step
         if trainer.rank == 0 and (at <= first + 3 or at % 50 == 0):
-            rate = len(losses) * args.batch * trainer.world / (time.monotonic() - lapse)
+            samples = len(losses) * args.batch * trainer.world
             row = {
                 "step": at,
                 "loss": round(sum(losses) / len(losses), 5),
-                "samples_a_second": round(rate, 1),
+                "samples_a_second": round(samples / (time.monotonic() - lapse), 1),
             }
             print(json.dumps(row), file=log, flush=True)
             losses, lapse = [], time.monotonic()
@@ -166,6 +167,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=16, help="samples a process and step")
     parser.add_argument("--mix", choices=["noisy", "oracle"], default="noisy")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="learning rate after the warm-up")
+    parser.add_argument("--from", dest="source", type=Path, help="begin with the weights of this saved pipeline")
     parser.add_argument("--save-minutes", type=float, default=5.0)
     args = parser.parse_args()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -176,6 +179,8 @@ def main() -> None:
     torch.manual_seed(SEED)
     tokenizer = CLIPTokenizer.from_pretrained(args.autoencoder / "tokenizer")
     model = TextAndUNet(tokenizer)
+    if args.source:
+        model.load_pipeline(args.source)
     make_fast(model)
     signs = torch.load(args.autoencoder / "mirror_signs.pt")
     pool = LatentPool(args.latents, args.shards, signs, tokenizer, args.mix)
@@ -188,6 +193,7 @@ def main() -> None:
             "shards": args.shards,
             "steps": args.steps,
             "mix": args.mix,
+            "from": str(args.source or ""),
             "world": world,
             "parameters": sum(p.numel() for p in model.parameters()),
         }

@@ -19,6 +19,7 @@ from genir.runs.build import (
     build_gates,
     gate_device,
     load_backbone,
+    load_dual,
     make_fast,
     model_geometry,
     model_identity,
@@ -89,9 +90,7 @@ class Launch:
     @cached_property
     def dual(self) -> DualPrompt | None:
         """The learned pair, if one is configured."""
-        from genir import dualprompt
-
-        return None if self.config.dual is None else dualprompt.load(self.config.dual)
+        return None if self.config.dual is None else load_dual(self.config.dual)
 
     @cached_property
     def gates(self) -> list[Gate]:

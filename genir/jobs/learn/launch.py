@@ -12,7 +12,7 @@ from genir.backbone import tokenizers
 from genir.errors import ConfigError, TrainSetError
 from genir.jobs.learn.objectives import pictures
 from genir.promptfile import PromptFiles
-from genir.runs.build import model_geometry, model_identity
+from genir.runs.build import load_dual, model_geometry, model_identity
 from genir.runs.run import check_run, is_planned
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Launch:
             raise ConfigError(f"size is not set, and the single file {config.model.id} does not say it")
         self.sizes = config.size or (self.geometry.native_HW,)  # type: ignore[union-attr]
         self._check_sizes()
-        self.start: DualPrompt | None = None if source is None else dualprompt.load(source)
+        self.start: DualPrompt | None = None if source is None else load_dual(source)
         self._check_start()
         self.prompts = PromptFiles(config.validation.prompts)
         self.trainset = trainset.read(Path(config.data.folder), self.sizes)
