@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from genir import embedded
-from genir.backbone import tokenizers
+from genir import dualprompt, embedded
+from genir.backbone import files, tokenizers
 from genir.backbone.guidance import Guidance
 from genir.backbone.load import load
 from genir.backbone.model import Backbone
 from genir.metrics.signal import signal
+from genir.runs.build import load_dual
 
 PROMPTS = ["a photo of a red sunset over the sea", "long green grass"]
 
@@ -98,6 +99,29 @@ def test_its_autoencoder_keeps_a_picture(backbone: Backbone, images: np.ndarray)
 
 def test_its_tokenizer_alone() -> None:
     assert tokenizers.load("embedded").truncated([PROMPTS[0], "red lake " * 40], None) == [False, True]
+
+
+@pytest.mark.parametrize("name", embedded.dual_files())
+def test_the_pairs_that_travel_with_it_belong_to_it_and_change_its_pictures(
+    backbone: Backbone, images: np.ndarray, name: str
+) -> None:
+    dual = load_dual(name)
+    assert dual.mode == {"embedded": "tokens", "embedded-output": "output"}[name]
+    assert dual.config["data"]["folder"] is None  # nobody's own folder travels
+    assert embedded.dual_files()[name].stat().st_size < 200_000
+    assert dual.model_hash == files.model_hash(files.identity("embedded"))
+    backbone.apply(dual, model_hash=dual.model_hash)
+    try:
+        changed = generated(backbone, PROMPTS)
+    finally:
+        backbone.apply(None)
+    assert all(signal(torch.from_numpy(changed))["std"] > 10)
+    assert np.abs(changed.astype(float) - images).mean() > 1
+
+
+def test_a_name_is_a_file_where_it_is_not_one_of_them() -> None:
+    path = embedded.dual_files()["embedded"]
+    assert load_dual(str(path)).sha256 == load_dual("embedded").sha256 == dualprompt.load(path).sha256
 
 
 def test_the_package_holds_nothing_else() -> None:

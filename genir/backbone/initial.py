@@ -37,3 +37,11 @@ def initial_vectors(backbone: Backbone, mode: Mode, words: str, count: int) -> d
             )
             vectors[encoder.name] = states_1LD[0, 1 + rows].float().cpu()  # position 0 is the begin of text
     return vectors if mode == "tokens" else {"embeds": torch.cat(list(vectors.values()), dim=1)}
+
+
+@torch.no_grad()
+def initial_pooled(backbone: Backbone, words: str) -> Tensor:
+    """What the words add to the pooled text of the empty prompt (P,), float32."""
+    pooled_2P = backbone.text.encode([words, ""], None).pooled_NP
+    assert pooled_2P is not None
+    return (pooled_2P[0] - pooled_2P[1]).float().cpu()

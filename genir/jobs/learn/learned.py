@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from genir import seeds
 from genir.backbone import lora
-from genir.backbone.initial import initial_vectors
+from genir.backbone.initial import initial_pooled, initial_vectors
 from genir.dualprompt import DualPrompt
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Learned:
         """Keep output-mode vectors near the norms that the denoiser's attention knows."""
         if self._begun.mode == "output":
             for vector, begun in zip(self.vectors, self.reference, strict=True):
-                if vector.ndim == 2:  # a pooled vector begins at zero
+                if vector.ndim == 2:  # not what is added to the pooled text
                     longest = MAX_GROWTH * begun.norm(dim=1).max()
                     vector.mul_((longest / vector.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0))
 
@@ -59,7 +59,8 @@ class Learned:
         """The pair as it is now."""
         begun, config = self._begun, self._config
         tuned = lora.tensors(self._backbone.unet) if self.lora else {}
-        sides = self._backbone.vectors()
+        sides, how = self._backbone.vectors(), config.meaning()
+        how["data"]["folder"] = None  # the file travels; the name of a folder here is nobody's business
         return DualPrompt(
             begun.mode,
             {name: vector.detach().clone() for name, vector in sides["positive"].items()},
@@ -70,7 +71,7 @@ class Learned:
             template_negative=begun.template_negative,
             model_hash=self._model_hash,
             step=step,
-            config=config.meaning(),
+            config=how,
             lora=lora.summed(begun.lora, tuned),
         )
 
@@ -81,8 +82,8 @@ class Learned:
             initial_vectors(backbone, config.mode, config.words.negative, config.tokens.negative),
         ]
         if config.learn_pooled and backbone.family == "sdxl":
-            width: Any = backbone.text.encoders[-1].model.config.projection_dim
-            sides = [side | {"pooled": torch.zeros(width)} for side in sides]
+            words = (config.words.positive, config.words.negative)
+            sides = [side | {"pooled": initial_pooled(backbone, told)} for side, told in zip(sides, words, strict=True)]
         return DualPrompt(
             config.mode,
             *sides,

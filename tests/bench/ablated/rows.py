@@ -9,9 +9,9 @@ GOOD = "sharp, high quality, highly detailed"
 BAD = "blurry, low quality, jpeg artifacts, noisy"
 GUIDANCE = Guidance(4.0)
 OWN_SIZE = Micro()
-BASE = "configs/learn_embedded.yaml"
-COMMON = ("validation.every=null", "schedule=cosine")
-"""The last checkpoint is taken: none is chosen by anything."""
+TOKENS = "configs/learn_embedded.yaml"
+OUTPUT = "configs/learn_embedded_output.yaml"
+"""The configurations of the pairs that ship."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class Row:
 
     about: str
     learn: tuple[str, ...] = ()
-    """Overrides of BASE for `genir learn`; none: no pair is learned."""
+    """Configuration and overrides for `genir learn`; none: no pair is learned."""
+    start: str = ""
+    """The row whose pair learning goes on from; "": words."""
     pair: str = ""
     """A finished pair instead: its file."""
     swapped: bool = False
@@ -34,12 +36,20 @@ class Row:
     """Of learning, all with the same noise; without a pair, of the noise."""
 
 
-PAPER = (*COMMON, "mode=tokens")
-OUTPUT = (*COMMON, "mode=output")
-PAIR = (*OUTPUT, "objectives.pair.weight=1.0")
-REWARD = (*PAIR, "objectives.reward.weight=0.1")
-LORA = (*REWARD, "lora.rank=8")
-BEST = "lora"
+LAST = "validation.every=null"
+"""The last checkpoint is taken: none is chosen by anything."""
+PAPER = (
+    *(TOKENS, LAST, "tokens={positive: 8, negative: 8}"),
+    'template={positive: "A {tokens} image. {caption}", negative: "A {tokens} image."}',
+    'words={positive: "4k, highly detailed, professional", negative: "deformation, low quality, over-smooth"}',
+    *("data.positives=[photograph]", "data.negatives=[sdedit]"),
+)
+MORE = (TOKENS, LAST, "batch=4", "steps=60", "warmup=5", "learning_rate.vectors=0.0005")
+"""From the pair of `tokens` on."""
+PAIR = (*MORE, "objectives.pair.weight=1.0")
+REWARD = (*MORE, "objectives.reward={weight: 0.2, scale: 4.0, steps: 8, classifier_steps: 1500}")
+LORA = (*MORE, "lora.rank=8")
+BEST = "tokens"
 
 ROWS = {
     "plain": Row("caption, empty negative", seeds=3),
@@ -49,23 +59,29 @@ ROWS = {
         "SDXL's original size 256 on the positive side, 64 on the negative",
         micro=Micro(original=(256, 256), negative_original=(64, 64)),
     ),
-    "paper": Row("GenIR: tokens, denoising loss", learn=PAPER, seeds=3),
-    "output": Row("vectors in the encoders' output, denoising loss", learn=OUTPUT, seeds=3),
-    "pair": Row("output + pair objective", learn=PAIR),
-    "reward": Row("output + pair + reward", learn=REWARD),
-    "lora": Row("output + pair + reward + LoRA", learn=LORA, seeds=3),
-    "interval": Row("the best pair, guided in the middle of the steps", learn=LORA, guidance=Guidance(4.0, 0.1, 0.9)),
-    "delay": Row("the best pair, plain negative at first", learn=LORA, guidance=Guidance(4.0, delay=0.2)),
-    "swapped": Row("the best pair, positive and negative exchanged", learn=LORA, swapped=True),
-    "oracle": Row('the model that knows true quality, told "sharp"', oracle=True, suffix="sharp"),
+    "paper": Row("GenIR: its template and words, SDEdit negatives, denoising loss", learn=PAPER, seeds=3),
+    "tokens": Row("tokens: the model's own words and their places, degraded negatives", learn=(TOKENS, LAST), seeds=3),
+    "output": Row("the same vectors behind the encoders", learn=(OUTPUT, LAST), seeds=3),
+    "more": Row("tokens, 60 steps more", learn=MORE, start="tokens"),
+    "pair": Row("the same 60 steps + pair objective", learn=PAIR, start="tokens"),
+    "reward": Row("the same 60 steps + reward", learn=REWARD, start="tokens"),
+    "lora": Row("the same 60 steps + LoRA", learn=LORA, start="tokens"),
+    "interval": Row(
+        "tokens, guided in the middle of the steps", learn=(TOKENS, LAST), guidance=Guidance(4.0, 0.1, 0.9)
+    ),
+    "delay": Row("tokens, plain negative at first", learn=(TOKENS, LAST), guidance=Guidance(4.0, delay=0.2)),
+    "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True),
+    "oracle": Row("trained on with true quality words, told both", oracle=True, suffix=GOOD, negative=BAD),
+    "oracle_plain": Row("the same, told nothing of quality", oracle=True),
 }
 
 
 def committed(pairs):
-    """The rows of pairs that travel with genir, by name -> file; the last of them is the best."""
+    """The rows of pairs that travel with genir, by name -> file; the first of them is the best."""
     rows = {name: ROWS[name] for name in ("plain", "words_negative", "oracle")}
     rows["plain"] = replace(rows["plain"], seeds=1)
     for name, path in pairs.items():
-        rows[name] = Row(f"the {name} pair that ships", pair=str(path))
-        rows["swapped"] = Row(f"{name}, positive and negative exchanged", pair=str(path), swapped=True)
+        rows[name] = Row(f"dual: {name}", pair=str(path))
+    first, path = next(iter(pairs.items()))
+    rows["swapped"] = Row(f"{first}, positive and negative exchanged", pair=str(path), swapped=True)
     return rows
