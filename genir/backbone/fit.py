@@ -34,6 +34,6 @@ def check_fit(
                 raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {id} needs {width}")
     for encoder in encoders:
         count = max(dual.tokens("positive"), dual.tokens("negative"))
-        if count > encoder.tokenizer.length - 2:
-            positions = encoder.tokenizer.length
+        positions = encoder.tokenizer.positions
+        if count > positions - 2:
             raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")

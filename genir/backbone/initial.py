@@ -27,13 +27,13 @@ def initial_vectors(backbone: Backbone, mode: Mode, words: str, count: int) -> d
         ids = encoder.tokenizer.tokenizer(words, add_special_tokens=False).input_ids
         if not ids:
             raise ConfigError(f"words {words!r}: {encoder.name} reads no token in them; name at least one word")
-        rows = torch.arange(count) % min(len(ids), encoder.tokenizer.length - 2)
+        rows = torch.arange(count) % min(len(ids), encoder.tokenizer.positions - 2)
         if mode == "tokens":
             table_VD = encoder.core.embeddings.token_embedding.weight
             vectors[encoder.name] = table_VD[torch.tensor(ids, device=table_VD.device)[rows]].float().cpu()
         else:
             states_1LD, _ = encoder.encode(
-                torch.tensor([encoder.tokenizer.ids([words], encoder.tokenizer.length)[0]], device=encoder.model.device)
+                torch.tensor([encoder.tokenizer.ids([words])[0]], device=encoder.model.device)
             )
             vectors[encoder.name] = states_1LD[0, 1 + rows].float().cpu()  # position 0 is the begin of text
     return vectors if mode == "tokens" else {"embeds": torch.cat(list(vectors.values()), dim=1)}

@@ -33,13 +33,15 @@ def load(
     config: str | None = None,
     device: str | torch.device = "cpu",
     attention: attention_kernels.Attention = "auto",
+    chunks: int = 1,
 ) -> Backbone:
     """A model from a folder, a hub id, a single file or `embedded`.
 
     `config` is the folder or hub id with the component configs of a single file. `dtype` auto is float32 on
     a CPU and float16 elsewhere. `vae` is the folder or hub id of another autoencoder, `scheduler` a mapping
-    {name, option: value ...}, `loras` entries {id | path, weight, file} fused in order. No safety checker is
-    loaded. Raises ModelError for anything that cannot be found, read or used.
+    {name, option: value ...}, `loras` entries {id | path, weight, file} fused in order; `chunks` says how many
+    times 75 tokens are read of a prompt. No safety checker is loaded. Raises ModelError for anything that cannot
+    be found, read or used.
     """
     target = _device(device)
     number_type = _dtype(dtype, target)
@@ -57,15 +59,17 @@ def load(
             lora.fuse(components.pipeline(family, parts), path, weight, str(path))
         _settle(id, family, parts, target)
         kernel = attention_kernels.use(parts["unet"], attention, target)
-    return _backbone(found, family, index, parts, kernel)
+    return _backbone(found, family, index, parts, kernel, chunks)
 
 
-def _backbone(found: Found, family: str, index: components.Parts, parts: components.Parts, kernel: str) -> Backbone:
+def _backbone(
+    found: Found, family: str, index: components.Parts, parts: components.Parts, kernel: str, chunks: int
+) -> Backbone:
     return Backbone(
         id=found.id,
         family=family,
         adapter=StableDiffusionXL(parts["unet"]) if family == "sdxl" else StableDiffusion(parts["unet"]),
-        text=_text(family, parts),
+        text=_text(family, parts, chunks),
         vae=parts["vae"],
         scheduler=parts["scheduler"],
         make_pipeline=partial(components.pipeline, family, parts),
@@ -102,13 +106,13 @@ def _settle(id: str, family: str, parts: components.Parts, device: torch.device)
         vae.to(torch.float32)  # SDXL's own autoencoder overflows in float16
 
 
-def _text(family: str, parts: components.Parts) -> TextEncoders:
+def _text(family: str, parts: components.Parts, chunks: int) -> TextEncoders:
     if family == "sd":
-        return TextEncoders([ClipEncoder("clip_l", parts["tokenizer"], parts["text_encoder"], "last")])
+        return TextEncoders([ClipEncoder("clip_l", parts["tokenizer"], parts["text_encoder"], "last", chunks)])
     return TextEncoders(
         [
-            ClipEncoder("clip_l", parts["tokenizer"], parts["text_encoder"], "penultimate"),
-            ClipEncoder("clip_g", parts["tokenizer_2"], parts["text_encoder_2"], "penultimate"),
+            ClipEncoder("clip_l", parts["tokenizer"], parts["text_encoder"], "penultimate", chunks),
+            ClipEncoder("clip_g", parts["tokenizer_2"], parts["text_encoder_2"], "penultimate", chunks),
         ]
     )
 

@@ -48,7 +48,11 @@ class LearnedEmbedding(nn.Module):
 
 
 class ClipEncoder:
-    """One tokenizer with its text encoder; `layer` is the hidden state that the denoiser was trained on."""
+    """One tokenizer with its text encoder; `layer` is the hidden state that the denoiser was trained on.
+
+    A prompt is read in `chunks` pieces, whose hidden states stand side by side; the pooled vector is that of the first,
+    as in ComfyUI.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class ClipEncoder:
         tokenizer: CLIPTokenizer,
         model: CLIPTextModel | CLIPTextModelWithProjection,
         layer: Literal["last", "penultimate"],
+        chunks: int = 1,
     ):
         self.name = name
         self.model = model
@@ -64,7 +69,7 @@ class ClipEncoder:
         # Configs of 2022 say eos_token_id 2: then transformers pools at the largest id, a learned one
         self.core.eos_token_id = tokenizer.eos_token_id
         positions = model.config.max_position_embeddings
-        self.tokenizer = PromptTokenizer(tokenizer, min(tokenizer.model_max_length, positions))
+        self.tokenizer = PromptTokenizer(tokenizer, min(tokenizer.model_max_length, positions), chunks)
         self._table: nn.Embedding = self.core.embeddings.token_embedding
         if len(tokenizer) > self._table.num_embeddings:
             sizes = f"{len(tokenizer)} tokens, the table of {name} has {self._table.num_embeddings}"
@@ -96,6 +101,8 @@ class ClipEncoder:
 
     def encode(self, ids_NL: Tensor) -> tuple[Tensor, Tensor | None]:
         """(hidden states (N, L, D), projected pooled vector (N, P) if the encoder has one) of token ids."""
+        count, length = ids_NL.shape
+        ids_NL = ids_NL.reshape(-1, self.tokenizer.positions)  # every chunk by itself
         mask_NL = None
         # As the pipelines do: a mask for Stable Diffusion if its config says so, never for SDXL
         if self.layer == "last" and getattr(self.model.config, "use_attention_mask", False):
@@ -103,7 +110,9 @@ class ClipEncoder:
             mask_NL = (torch.arange(ids_NL.shape[1], device=ids_NL.device) <= ends_N1).long()
         out = self.model(ids_NL, attention_mask=mask_NL, output_hidden_states=self.layer == "penultimate")
         hidden_NLD = out.last_hidden_state if self.layer == "last" else out.hidden_states[-2]
-        return hidden_NLD, getattr(out, "text_embeds", None)
+        pooled_NP = getattr(out, "text_embeds", None)
+        first_NP = None if pooled_NP is None else pooled_NP[:: self.tokenizer.chunks]
+        return hidden_NLD.reshape(count, length, -1), first_NP
 
 
 @dataclass
@@ -189,14 +198,13 @@ class TextEncoders:
         return Conditioning(embeds_NLD, pooled_NP, features.truncated)
 
     def _ids(self, encoder: ClipEncoder, text: str, side: Side | None) -> tuple[list[int], bool]:
-        length = encoder.tokenizer.length
         dual = self.dual
         if side == "negative" and dual is not None and dual.mode == "tokens":
             first = encoder.vocab + dual.tokens("positive")
             learned = list(range(first, first + dual.tokens("negative")))
-            return encoder.tokenizer.ids(fill(dual.template_negative, text, learned), length)
+            return encoder.tokenizer.ids(fill(dual.template_negative, text, learned))
         # Output mode has as many negative vectors as positive ones, so both sides leave the same room
-        return encoder.tokenizer.ids(*layout(text, dual if side else None, length, encoder.vocab))
+        return encoder.tokenizer.ids(*layout(text, dual if side else None, encoder.vocab))
 
 
 def stacked(parts: Sequence[Conditioning]) -> Conditioning:

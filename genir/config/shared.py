@@ -67,6 +67,9 @@ class Model(Strict):
     loras: tuple[Annotated[Lora, BeforeValidator(_as_id, json_schema_input_type=Lora | str)], ...] = Field(
         default=(), description="LoRAs, fused in this order"
     )
+    chunks: int = Field(
+        default=1, ge=1, le=16, description="CLIP reads 75 tokens of a prompt, or so many times 75, in chunks"
+    )
     attention: Literal["auto", "sdpa", "xformers", "flash"] = Field(
         default="auto", description="attention kernels; xformers and flash-attn only on CUDA, else PyTorch SDPA"
     )

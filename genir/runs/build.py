@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from genir.backbone.model import Backbone
+    from genir.backbone.tokenizers import Tokenizers
     from genir.chat.ask import Model as ChatModel
     from genir.config.gates import Gates
     from genir.config.generate import Generate
@@ -59,6 +60,16 @@ def load_backbone(model: Model, device: torch.device, *, offloaded: bool = False
         config=model.config,
         device="cpu" if offloaded else device,
         attention="auto" if offloaded else model.attention,
+        chunks=model.chunks,
+    )
+
+
+def load_tokenizers(model: Model) -> Tokenizers:
+    """Of the model, as it reads prompts; raises ModelError."""
+    from genir.backbone import tokenizers
+
+    return tokenizers.load(
+        model.id, revision=model.revision, variant=model.variant, config=model.config, chunks=model.chunks
     )
 
 

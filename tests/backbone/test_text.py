@@ -124,6 +124,41 @@ def test_the_dry_run_tokenizers_agree(backbone: Backbone, mode: str) -> None:
     assert False in found
 
 
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_a_long_prompt_is_read_in_chunks(family: str, request: pytest.FixtureRequest) -> None:
+    """Each as a prompt of its own; the pooled vector is the first one's; learned vectors stand where they stood."""
+    folder = str(request.getfixturevalue(f"{family}_folder"))
+    one, two = load(folder), load(folder, chunks=2)
+    size = tiny.LENGTH - 2
+    words = ["cat", "dog"] * size
+    halves = [" ".join(words[:size]), " ".join(words[size:])]
+    first, second = (one.encode_positive([half]) for half in halves)
+    whole = two.encode_positive([" ".join(words), "a cat"])
+    assert whole.truncated == (False, False)
+    assert whole.embeds_NLD.shape[1] == 2 * tiny.LENGTH
+    torch.testing.assert_close(whole.embeds_NLD[0], torch.cat([first.embeds_NLD, second.embeds_NLD], dim=1)[0])
+    short, empty = one.encode_positive(["a cat"]), one.encode_positive([""])
+    torch.testing.assert_close(whole.embeds_NLD[1], torch.cat([short.embeds_NLD, empty.embeds_NLD], dim=1)[0])
+    if first.pooled_NP is not None and whole.pooled_NP is not None and short.pooled_NP is not None:
+        torch.testing.assert_close(whole.pooled_NP, torch.cat([first.pooled_NP, short.pooled_NP]))
+    assert two.encode_positive([" ".join(words) + " cat"]).truncated == (True,)
+    assert tokenizers.load(folder, chunks=2).truncated([" ".join(words), LONG * 2], None) == [False, True]
+    two.apply(output_pair(two))
+    room = " ".join(words[:-4])
+    assert two.encode_positive([room, room + " cat"]).truncated == (False, True)
+    assert torch.equal(two.encode_negative("", 1).embeds_NLD[0, -4:], two.vectors()["negative"]["embeds"])
+    made = two.sample_latents(
+        two.encode_positive([room]),
+        two.encode_negative("", 1),
+        empty=two.encode_empty(1),
+        size_HW=(32, 32),
+        seeds=[1],
+        steps=2,
+        guidance=Guidance(5.0, delay=0.5),
+    )
+    assert torch.isfinite(made).all()
+
+
 def test_output_vectors_take_the_last_positions(backbone: Backbone) -> None:
     plain = backbone.encode_positive(["a cat", LONG])
     dual = output_pair(backbone)

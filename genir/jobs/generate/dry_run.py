@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genir import ranks, storage
-from genir.backbone import tokenizers
 from genir.jobs.generate.launch import Launch
+from genir.runs.build import load_tokenizers
 from genir.runs.mirror import viewed
 from genir.runs.run import is_planned
 from genir.runs.summary import describe, human_bytes, summarise
@@ -42,8 +42,8 @@ def _lines(launch: Launch) -> Iterator[str]:
 
 
 def _truncated(launch: Launch) -> str:
-    model, prompts = launch.config.model, launch.prompts
-    loaded = tokenizers.load(model.id, revision=model.revision, variant=model.variant, config=model.config)
+    prompts = launch.prompts
+    loaded = load_tokenizers(launch.config.model)
     count = min(prompts.count, SAMPLED_PROMPTS)
     cut, longest = 0, -1
     for first in range(0, count, _AT_ONCE):

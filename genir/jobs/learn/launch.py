@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from genir import dualprompt, trainset
 from genir.backbone import files as model_files
-from genir.backbone import tokenizers
 from genir.errors import ConfigError, TrainSetError
 from genir.jobs.learn.objectives import pictures
 from genir.promptfile import PromptFiles
-from genir.runs.build import load_dual, model_geometry, model_identity
+from genir.runs.build import load_dual, load_tokenizers, model_geometry, model_identity
 from genir.runs.run import check_run, is_planned
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Launch:
         model = self.config.model
         if model.config is None and Path(model.id).is_file():
             return "not checked: the single file has no tokenizer beside it"
-        loaded = tokenizers.load(model.id, revision=model.revision, variant=model.variant, config=model.config)
+        loaded = load_tokenizers(model)
         captions = [self.trainset.pictures[n].caption for n in self.positives]
         cut = sum(loaded.truncated(captions, self.start or self._shape()))
         return f"{cut} of {len(captions)} are longer than the text encoder reads, their ends are ignored"
