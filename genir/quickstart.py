@@ -223,9 +223,8 @@ def _tiles(place: Path) -> Iterator[Tile]:
         stored = place / "rejects" / files.name / f"{row['key']}.png"
         data = kept.get(f"{row['key']}.png") or (stored.read_bytes() if stored.exists() else None)
         pixels_CHW = None if data is None else images.decode(data)
-        yield Tile(
-            row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW, is_in_sight(row["reason"], row)
-        )
+        face = is_in_sight(row["reason"], row)
+        yield Tile(row["key"], row["category"], row["verdict"], row["reason"], pixels_CHW, face)
 
 
 def _rows(place: Path) -> Iterator[tuple[ShardFiles, dict[str, Any], dict[str, bytes]]]:

@@ -27,6 +27,7 @@ OTHERS: dict[str, Any] = {
     "model.scheduler": {"name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"},
     "model.loras": [{"id": "a.safetensors", "weight": 0.5}],
     "model.attention": "sdpa",
+    "model.chunks": 2,
     "dual": "embedded",
     "negative": "blurry",
     "prompts": ["prompts/other.txt"],
