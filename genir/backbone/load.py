@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from genir.backbone import attention as attention_kernels
-from genir.backbone import components, files, lora, schedulers, weights
+from genir.backbone import components, files, hub, lora, schedulers, weights
 from genir.backbone.hub import Found
 from genir.backbone.model import Backbone
 from genir.backbone.quiet import quiet
@@ -71,7 +70,7 @@ def _backbone(found: Found, family: str, index: components.Parts, parts: compone
         scheduler=parts["scheduler"],
         make_pipeline=partial(components.pipeline, family, parts),
         zero_empty=family == "sdxl" and bool(index.get("force_zeros_for_empty_prompt", True)),
-        licence=_licence(found),
+        licence=hub.licence(found),
         attention=kernel,
     )
 
@@ -137,14 +136,3 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise ModelError(f"dtype {name!r}; allowed: auto, {', '.join(DTYPES)}")
     return DTYPES[name]
-
-
-def _licence(found: Found) -> str:
-    """`license` of the model card's front matter; "unknown" without one (always so for a single file)."""
-    folder = found.path.parent if found.id == "embedded" else found.path
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    front = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
-    fields = dict(re.findall(r"^(license\w*):[ \t]*(\S.*?)[ \t]*$", front[1] if front else "", re.MULTILINE))
-    name = fields.get("license", "unknown").strip("'\"")
-    return fields["license_name"].strip("'\"") if name == "other" and "license_name" in fields else name
