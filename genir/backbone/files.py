@@ -88,6 +88,17 @@ def find_lora(lora: Mapping[str, Any]) -> Path:
     return found.path / choose(hub.names(found.path), found.path)[0]
 
 
+def chooser(kind: str, id: str, variant: str | None = None) -> hub.Choose:
+    """Which files of a hub repository are needed: of a "model", "vae", "lora", "model.config", or anything else."""
+    known: dict[str, hub.Choose] = {
+        "model": partial(_needed, id, variant),
+        "vae": partial(_needed_vae, id, variant),
+        "lora": partial(_lora_files, id, None),
+        "model.config": partial(_needed_configs, id),
+    }
+    return known.get(kind, partial(weights.of_transformers, id))
+
+
 def read_index(id: str, folder: Path) -> dict[str, Any]:
     """model_index.json of a folder whose family and component classes genir knows; raises ModelError."""
     index = read_json(folder / "model_index.json", f"model {id}")

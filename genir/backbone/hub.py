@@ -4,9 +4,11 @@ torch).
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +25,9 @@ from huggingface_hub.errors import (
 
 from genir import embedded
 from genir.errors import ModelError
+from genir.storage import sha256
+
+FETCH = "`genir fetch CONFIG` gets it on a machine with a network, into a cache that you may copy"
 
 FILE_SUFFIXES = (".safetensors", ".ckpt")
 
@@ -62,25 +67,90 @@ def find(id: str, choose: Choose, *, revision: str | None = None, what: str = "m
     return Found(id, "folder", _snapshot(id, choose, revision, what))
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the hub says of the files that are needed of a repository."""
+
+    commit: str
+    bytes: dict[str, int]
+    """By name of the file."""
+    sha256: dict[str, str]
+    """Of the large files."""
+    licence: str
+
+
+def cached(id: str, choose: Choose, *, revision: str | None = None) -> Path | None:
+    """The snapshot in the hub cache, if it holds all that `choose` wants; asks nobody."""
+    folder = _cached(id, revision)
+    try:
+        if folder is not None:
+            choose(names(folder), folder)
+    except ModelError:
+        return None
+    return folder
+
+
+def listing(id: str, choose: Choose, *, revision: str | None = None, what: str = "model") -> Listing:
+    """Ask the hub which files are needed; only the index that says so is downloaded. Raises ModelError as `find`."""
+    with _explained(id, revision, what):
+        info = HfApi().model_info(id, revision=revision, files_metadata=True)
+        there = {file.rfilename: file for file in info.siblings or ()}
+        wanted = {*choose(list(there), _index(id, list(there), info.sha)), *({"README.md"} & there.keys())}
+        card = info.card_data
+        return Listing(
+            str(info.sha),
+            {name: there[name].size or 0 for name in sorted(wanted)},
+            {name: file.lfs.sha256 for name, file in there.items() if name in wanted and file.lfs},
+            str((card and (card.get("license_name") or card.get("license"))) or "unknown"),
+        )
+
+
+def download(id: str, wanted: Listing, *, what: str = "model", revision: str | None = None) -> Path:
+    """The folder of a snapshot with these files, their SHA-256 checked; raises ModelError as `find` does."""
+    with _explained(id, revision, what):  # by its name, so that the cache knows the name offline
+        folder = Path(snapshot_download(id, revision=revision, allow_patterns=list(wanted.bytes)))
+    for name, expected in wanted.sha256.items():
+        if sha256(folder / name) != expected:
+            raise ModelError(
+                f"{what} {id}: {name} is not the hub's file (SHA-256): delete {(folder / name).resolve()}, fetch again"
+            )
+    return folder
+
+
+def cache_folder() -> str:
+    """Where the hub's client keeps what it downloads."""
+    return os.environ.get("HF_HUB_CACHE", constants.HF_HUB_CACHE)
+
+
 def _snapshot(id: str, choose: Choose, revision: str | None, what: str) -> Path:
-    cached = _cached(id, revision)
-    if cached is not None:
+    folder = _cached(id, revision)
+    if folder is not None:
         try:
-            choose(names(cached), cached)
-        except ModelError:
+            choose(names(folder), folder)
+        except ModelError as error:
             if constants.is_offline_mode():
-                raise
+                raise ModelError(f"{error} ({FETCH})") from error
         else:
-            return cached
+            return folder
     if constants.is_offline_mode():
         raise _offline(id, what)
-    try:
-        listing = HfApi().list_repo_files(id, revision=revision)
-        # The index decides what else is wanted, so it comes first
-        indexes = [name for name in listing if name in ("model_index.json", "config.json")]
-        folder = Path(snapshot_download(id, revision=revision, allow_patterns=indexes))
-        wanted = choose(listing, folder)
+    with _explained(id, revision, what):
+        there = HfApi().list_repo_files(id, revision=revision)
+        wanted = choose(there, _index(id, there, revision))
         return Path(snapshot_download(id, revision=revision, allow_patterns=[*wanted, "README.md"]))
+
+
+def _index(id: str, there: list[str], revision: str | None) -> Path:
+    """The index decides what else is wanted, so it comes first."""
+    indexes = [name for name in there if name in ("model_index.json", "config.json")]
+    return Path(snapshot_download(id, revision=revision, allow_patterns=indexes))
+
+
+@contextlib.contextmanager
+def _explained(id: str, revision: str | None, what: str) -> Iterator[None]:
+    """What the hub's client raises, as a ModelError."""
+    try:
+        yield
     except ModelError:
         raise
     except GatedRepoError as error:
@@ -94,22 +164,32 @@ def _snapshot(id: str, choose: Choose, revision: str | None, what: str) -> Path:
     except (HfHubHTTPError, HFValidationError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{what} {id}: the hub cannot be asked ({first}); give a folder instead") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise ModelError(f"{what} {id}: {cache_folder()} cannot be written: {error.strerror}") from error
+        raise _offline(id, what) from error
     except Exception as error:  # no network: each version of the hub client has another transport library
         raise _offline(id, what) from error
 
 
 def _cached(id: str, revision: str | None) -> Path | None:
+    """The snapshot of a revision, however much of it there is: `choose` knows what is needed of it."""
     try:
         return Path(snapshot_download(id, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
+    except HFValidationError:
         return None
+    except LocalEntryNotFoundError:  # also of a snapshot without files that nobody needs
+        repository = Path(constants.HF_HUB_CACHE) / f"models--{id.replace('/', '--')}"
+        reference = repository / "refs" / (revision or "main")
+        commit = reference.read_text().strip() if reference.is_file() else revision or ""
+        folder = repository / "snapshots" / commit
+        return folder if commit and folder.is_dir() else None
 
 
 def _offline(id: str, what: str) -> ModelError:
-    cache = os.environ.get("HF_HUB_CACHE", constants.HF_HUB_CACHE)
     return ModelError(
-        f"{what} {id}: no such folder, not in the hub cache {cache}, and the hub is not reachable; "
-        "download it on a machine with a network and copy the cache, or give a folder"
+        f"{what} {id}: no such folder, not in the hub cache {cache_folder()}, and the hub is not reachable; {FETCH}, "
+        "or give a folder"
     )
 
 

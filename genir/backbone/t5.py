@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 
+from genir.backbone import hub, weights
 from genir.backbone.quiet import quiet
 from genir.errors import ModelError
 
@@ -25,6 +26,7 @@ def t5_features(
     """
     from transformers import AutoTokenizer, T5EncoderModel
 
+    hub.find(id, partial(weights.of_transformers, id), revision=revision, what="t5")
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(id, revision=revision or "main")

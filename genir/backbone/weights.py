@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from genir.errors import ModelError
+
 COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 """Components that have weights."""
 
@@ -38,6 +40,17 @@ def chosen(component: str, listing: Iterable[str], variant: str | None) -> list[
         if shards and total == {len(shards)}:
             return shards + [name for name in listing if index.fullmatch(name)]
     return []
+
+
+def of_transformers(id: str, listing: Iterable[str], folder: Path | None) -> list[str]:
+    """What transformers reads of a repository: settings, and the weights in one format; raises ModelError."""
+    top = [name for name in listing if "/" not in name]
+    small = [name for name in top if name.endswith((".json", ".txt", ".model", ".jinja"))]
+    for suffix in ("safetensors", "bin", "pth", "pt", "onnx"):
+        pattern = re.compile(rf"(?!consolidated)[\w-]+(\.(?!fp16|bf16)[\w-]+)?\.{suffix}")
+        if found := [name for name in top if pattern.fullmatch(name)]:
+            return sorted({*small, *found})
+    raise ModelError(f"model {id}: no weights (.safetensors, .bin, .pth, .pt, .onnx) in it")
 
 
 def variant_of(folder: Path, component: str, variant: str | None) -> str | None:

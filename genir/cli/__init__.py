@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from genir import __version__, ranks
 from genir.cli import (
     annotate,
+    bench,
     calibrate,
     classify,
     degrade,
     evaluate,
     export,
     export_dual,
+    fetch,
     generate,
     learn,
     prepare,
@@ -40,7 +42,7 @@ EXIT_USER_ERROR = 2
 
 COMMANDS = (
     *(prompts, prepare, learn, export_dual),
-    *(generate, status, verify, regenerate),
+    *(fetch, bench, generate, status, verify, regenerate),
     *(score, calibrate, classify, select, degrade, annotate, export, evaluate, utility, report, quickstart),
 )
 """Modules with `add(commands)`, in the order of the help."""
@@ -72,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     logging.basicConfig(
         level=logging.INFO, handlers=[Screen(sys.stderr)], format=f"%(asctime)s {rank}%(message)s", datefmt="%H:%M:%S"
     )
-    for library in ("httpx", "botocore", "aiobotocore"):
+    for library in ("httpx", "httpx2", "botocore", "aiobotocore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
         return options.command(options)

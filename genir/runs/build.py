@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genir import embedded
-from genir.backbone import files
+from genir.backbone import files, hub
 from genir.config.gates import PYIQA
 from genir.errors import ConfigError
 from genir.resources import locate
@@ -190,6 +190,7 @@ def chat_model(wanted: ChatConfig, device: Callable[[], torch.device]) -> ChatMo
     if wanted.url is None:
         from genir.chat.local import LocalModel
 
+        hub.find(wanted.model, files.chooser("chat", wanted.model), what="chat model")
         return LocalModel(wanted.model, device(), wanted.max_tokens)
     from genir.chat.server import Server
 

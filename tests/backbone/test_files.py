@@ -201,7 +201,7 @@ def test_refused_folders(edit: Callable[[Path], None], variant: str | None, text
 IDS = [
     (
         "owner/model",
-        "not in the hub cache {hub}, and the hub is not reachable; download it on a machine with a network",
+        "not in the hub cache {hub}, and the hub is not reachable; `genir fetch CONFIG` gets it on",
     ),
     (
         "./nowhere",

@@ -100,7 +100,10 @@ def response(status: int) -> Any:
             HfHubHTTPError("503 busy\nmore", response=response(503)),
             "the hub cannot be asked (503 busy); give a folder",
         ),
-        (ConnectionError("no route"), "the hub is not reachable; download it on a machine with a network"),
+        (
+            ConnectionError("no route"),
+            "the hub is not reachable; `genir fetch CONFIG` gets it on",
+        ),
     ],
 )
 def test_what_the_hub_refuses(error: Exception, text: str, fake: FakeHub) -> None:

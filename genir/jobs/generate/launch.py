@@ -149,7 +149,7 @@ class Launch:
         return {
             "model": self.config.model.id,
             "model_files": self.model_files,
-            "device": _device_name(self.device),
+            "device": device_name(self.device),
             "model_licence": backbone.licence,
             "attention": backbone.attention,
             "speed": self.speed,
@@ -234,7 +234,8 @@ class Launch:
         return Stage(lambda batches: sample(batches, backbone, settings, stop), judged)
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """For people."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
