@@ -18,6 +18,9 @@ Cells = dict[tuple[str, int], dict[int, list["Row"]]]
 """(set, pictures) -> seed -> the rows of what is finished."""
 
 
+_ENOUGH = 5  # seeds
+
+
 def summarise(launch: Launch) -> dict[str, Any]:
     """All numbers of what is finished."""
     cells: Cells = defaultdict(dict)
@@ -87,6 +90,11 @@ def page(summary: dict[str, Any]) -> str:
         for pair, values in summary["differences"][column].items():
             told = ", ".join(f"{name} {_told(values[name], '+')}" for name in metrics)
             parts += ["", f"{pair}: {told}"]
+    if any(one["seeds"] < _ENOUGH for sets in summary["columns"].values() for one in sets.values()):
+        parts += [
+            "",
+            f"Fewer than {_ENOUGH} seeds: the intervals hardly know how much trainings differ, and are too narrow.",
+        ]
     known = ", ".join(f"{name} {cost:.2f}" for name, cost in summary["costs_seconds_a_picture"].items())
     return "\n".join([*parts, "", f"Seconds of generation a picture: {known or 'not known'}."]) + "\n"
 
