@@ -86,7 +86,9 @@ class Prepare(Strict):
         default="outputs/prepared", min_length=1, description="run directory; the set is in train/ there"
     )
     seed: int = Field(default=0, ge=0, description="the run's seed")
-    images: FilePath = Field(description="folder of photographs, searched through")
+    images: FilePath = Field(
+        description="folder of photographs, searched through; `embedded`: the captioned pictures that travel with genir"
+    )
     model: ModelOrId = Field(default=Model(), description="text-to-image model that is going to learn")
     size: Sizes = Field(
         default=None, description="[rows, columns], or several: the nearest aspect is taken; null: what the model knows"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from tools.embedded.components import fit, install
+from tools.embedded.components import fit, install, signs_of
 from tools.embedded.latents import LatentPool
 from tools.embedded.measure import to_signed
 from tools.embedded.model import TextAndUNet
@@ -18,7 +18,7 @@ from tools.embedded.patch_autoencoder import PatchAutoencoder
 from tools.embedded.render.scenes import render
 from tools.embedded.sample import draw, export, load
 from tools.embedded.tokenizer import train_tokenizer
-from tools.embedded.train import Trainer, make_fast
+from tools.embedded.train import PEAK_RATE, Trainer, make_fast
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def _trainer(folder, out):
 
 
 def _advance(trainer, pool, steps):
-    return [trainer.advance(pool.batch(2, 1, trainer.step, 0), 10, False)[0] for _ in range(steps)]
+    return [trainer.advance(pool.batch(2, 1, trainer.step, 0), 1e-6, False)[0] for _ in range(steps)]
 
 
 def test_a_stopped_run_continues_as_if_it_had_not_stopped(folder, tmp_path):
@@ -83,6 +83,22 @@ def test_the_saved_folder_is_an_sdxl_pipeline(folder, tmp_path):
     assert pipeline.unet.config.addition_embed_type == "text_time"
 
 
+def test_training_goes_on_from_a_saved_pipeline(folder, tmp_path):
+    """Weights, up to the float16 in which the UNet is stored, and the mirror signs of its autoencoder."""
+    trainer, pool = _trainer(folder, tmp_path / "run")
+    _advance(trainer, pool, 1)
+    trainer.save()
+    pipeline = export(tmp_path / "run", folder / "ae")
+    again, _ = _trainer(folder, tmp_path / "again")
+    again.model.load_pipeline(pipeline)
+    trainer.model.load_average(tmp_path / "run" / "last.pt")
+    for a, b in zip(trainer.model.parameters(), again.model.parameters(), strict=True):
+        assert b.dtype == torch.float32
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+    vae = PatchAutoencoder.from_pretrained(pipeline / "vae")
+    assert torch.equal(signs_of(vae), torch.load(folder / "ae" / "mirror_signs.pt"))
+
+
 def test_a_batch_is_a_function_of_its_key(folder):
     _, pool = _trainer(folder, folder / "unused")
     one, same, other = pool.batch(4, 7, 1), pool.batch(4, 7, 1), pool.batch(4, 7, 2)
@@ -101,7 +117,7 @@ def test_the_fast_layout_takes_the_same_steps(folder, tmp_path):
             trainer = Trainer(trainer.model, tmp_path / str(fast), rank=0, world=1)
         before = [p.detach().clone() for p in trainer.weights]
         trainer.step = 300  # past the warm-up
-        trainer.advance(pool.batch(2, 1, 0, 0), 60000, False)
+        trainer.advance(pool.batch(2, 1, 0, 0), PEAK_RATE, False)
         steps = [(p.detach() - b).reshape(-1) for p, b in zip(trainer.weights, before, strict=True)]
         moved.append(torch.cat(steps))
     assert torch.nn.functional.cosine_similarity(*moved, dim=0) > 0.95

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genir import images, ranks, storage
+from genir import embedded, images, ranks, storage
 from genir.backbone import files as model_files
 from genir.chat.ask import Chat, Question, parse_object
 from genir.errors import ConfigError
@@ -40,7 +40,8 @@ class Launch:
 
     def __init__(self, config: Prepare, worker: ranks.Worker) -> None:
         self.config, self.worker, self.root = config, worker, Path(config.run)
-        self.photographs = Photographs(config.images, config.captions.column)
+        folder = str(embedded.hq_folder()) if config.images == "embedded" else config.images
+        self.photographs = Photographs(folder, config.captions.column)
         self.sizes = config.size or (self._native_size(),)
         self.plan = PhotographPlan(
             self.photographs.folder, self.photographs.names, self.sizes, config.batch, config.shard_size
