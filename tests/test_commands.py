@@ -51,6 +51,7 @@ def world(tmp_path_factory):
     (root / "outputs/calibration").mkdir(parents=True)
     (root / "outputs/calibration/gates.yaml").write_text("gates: {face: {threshold: 0.3}}\n")
     (root / "published.jsonl").write_text("")
+    (root / "genir").symlink_to(ROOT / "genir")  # a reader in the checkout
     code, _ = forked(root / "outputs/castles", prompts=2, shard_size=2, batch=1, sizes=[[1056, 1056]])
     assert code == 0
     exported.make_pairs(root / "outputs/castles", root / "outputs/castles_x4", "degradation=bicubic")
