@@ -2,8 +2,8 @@
 
 The pair of prompts that travels with the model is learned on for a minute, from the pictures that travel with it. Two
 workers generate from the prompt bank and gate what they make; half way both are stopped, one politely and one by
-kill -9, and started again. The same tasks are then made with the pair, and both are shown side by side. At the end the
-bare diffusers loop is timed on the same machine for comparison.
+kill -9, and started again. The same tasks are then made with the pair, and both are shown side by side; of what was
+kept of them HQ-LQ pairs are made. At the end the bare diffusers loop is timed on the same machine for comparison.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ PREPARE = ("configs/prepare_embedded.yaml", "sdedit=null")
 LEARN = ("configs/learn_embedded.yaml", "--from", "embedded", "steps=60", "warmup=5", "learning_rate.vectors=0.0003",
          "validation.every=null")  # fmt: skip
 """The pair is good already: few steps, small ones, and no pictures on the way."""
+PAIRS = ("configs/degrade_realesrgan.yaml", "degradation.crop=128", "epochs=2")
 SIDES = ("plain", "dual")
 WORKERS = 2
 STOP_AT = 0.4  # share of the images that are safe when the workers are stopped
@@ -69,6 +70,8 @@ def quickstart(run: str) -> int:
         if stopped:
             _say(f"stopped both workers on purpose ({stopped}): SIGTERM and kill -9; now the same command again")
             _generate(place, told[side], total, stop_at=None)
+    _say(f"HQ-LQ pairs, two LQs an image, into {root / 'pairs'}")
+    _watch(_start("degrade", *PAIRS, f"input={root / 'dual'}", f"run={root / 'pairs'}", workers=WORKERS))
     _say(f"timing the bare diffusers loop for comparison, {WORKERS} processes, {BARE_SECONDS:.0f} s each")
     bare = _bare(str(root / "plain"))
     sheet = root / "contact_sheet.png"
@@ -83,6 +86,7 @@ Judge the machinery by it, not the pictures; what the pair does to them is measu
 pictures   {sheet}   (the first {SHEET_TASKS} tasks, each plain and dual; rejected ones are framed, with their reason)
 shards     {root}/plain/image/*.tar (WebDataset), *.parquet (a row for every image); the same in {root}/dual
 pair       {pair}
+HQ-LQ      {root}/pairs/lq/*.tar, the first ones on {root}/pairs/preview.png
 next       {genir} generate {CONFIG} run={root}/dual dual={pair} limit=500      the same run, grown
            {genir} generate {CONFIG} run=outputs/mine dual=embedded prompts=my_prompts.txt
            {genir} generate configs/generate_sdxl.yaml --dry-run       SDXL, for GPUs"""

@@ -10,11 +10,13 @@ import yaml
 
 from genir import embedded, quickstart, sheet
 from genir.config.base import load
+from genir.config.degrade import Degrade
 from genir.config.generate import Generate
 from genir.config.learn import Learn
 from genir.config.prepare import Prepare
 from genir.errors import ConfigError, ShardError
 from genir.resources import locate
+from genir.runs.summary import summarise
 
 FAILS = "import sys; print('09:00:00 8 images' * {n}, file=sys.stderr); sys.exit('genir: the disk is full')"
 
@@ -36,6 +38,8 @@ def test_what_it_starts_is_understood(tmp_path):
     config, option, source, *overrides = quickstart.LEARN
     assert load(Learn, config, overrides).mode == "tokens"
     assert (option, embedded.dual_files()[source].is_file()) == ("--from", True)
+    config, *overrides = quickstart.PAIRS
+    assert load(Degrade, config, [*overrides, "input=dual"]).epochs == 2
 
 
 def test_overrides_are_refused_in_one_line():
@@ -69,6 +73,7 @@ def test_the_whole_story_on_few_images_and_again(tmp_path, monkeypatch, capsys):
     assert len(drawn) == 32
     assert all(left == right for left, right in list(pairwise(drawn))[::2])
     assert json.loads((run / "dual" / "plan.json").read_text())["digest"]
+    assert summarise(run / "pairs").kept == 2 * summarise(run / "dual").kept
     load(Generate, str(tmp_path / "few.yaml"), [f"run={run}/dual", f"dual={run}/learned/dual.safetensors"])
     assert quickstart.quickstart(str(run)) == 0  # all is there: nothing is made again
     assert "images by" not in capsys.readouterr().out
