@@ -181,7 +181,7 @@ def unfit_vae(folder: Path) -> dict[str, Any]:
 REFUSED: list[tuple[Any, str]] = [
     ({"dtype": "fp16"}, "dtype 'fp16'; allowed: auto, float32, float16, bfloat16"),
     ({"device": "gpu"}, "device 'gpu': not known; allowed: cpu, cuda"),
-    ({"attention": "flash"}, "attention 'flash'; allowed: auto, sdpa, xformers"),
+    ({"attention": "fast"}, "attention 'fast'; allowed: auto, sdpa, xformers"),
     (
         {"scheduler": {"name": "EulerDiscrete"}},
         "scheduler EulerDiscrete: not known; nearest: EulerDiscreteScheduler, ",
