@@ -30,8 +30,19 @@ from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
 
 Mode = Literal["tokens", "output"]
 
-ENCODERS = {"sd": ("clip_l",), "sdxl": ("clip_l", "clip_g")}
-"""Family -> keys of its text encoders in tokens mode."""
+ENCODERS = {
+    "sd": ("clip_l",),
+    "sdxl": ("clip_l", "clip_g"),
+    "pixart_alpha": ("t5",),
+    "pixart_sigma": ("t5",),
+    "sana": ("gemma",),
+    "sd3": ("clip_l", "clip_g", "t5"),
+    "flux": ("clip_l", "t5"),
+}
+"""Family -> keys of its text encoders in tokens mode; Stable Diffusion 3 may lack its T5."""
+
+POOLED = ("sdxl", "sd3", "flux")
+"""Families that are told a pooled text vector."""
 
 _HEADER = "genir_dual_prompt"
 _VERSION = 1
@@ -145,7 +156,9 @@ def check(dual: DualPrompt, where: str = "in memory") -> None:
 
 def _check_keys(dual: DualPrompt, vectors: dict[str, Tensor], what: str) -> None:
     needed = set(ENCODERS[dual.family]) if dual.mode == "tokens" else {"embeds"}
-    optional = {"pooled"} if dual.mode == "output" and dual.family == "sdxl" else set()
+    optional = {"pooled"} if dual.mode == "output" and dual.family in POOLED else set()
+    if dual.mode == "tokens" and dual.family == "sd3":
+        needed, optional = needed - {"t5"}, {"t5"}
     if not needed <= set(vectors) <= needed | optional:
         raise ModelError(
             f"{what} has {', '.join(sorted(vectors)) or 'no vectors'}; "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
     import torch
@@ -81,21 +81,31 @@ class Conditioning:
     """Only families with a pooled text vector (SDXL) have one."""
     truncated: tuple[bool, ...]
     """For each image: did the text encoder cut the prompt?"""
+    mask_NL: Tensor | None = None
+    """1 for tokens, 0 for padding; only families that mask (PixArt, Sana) have one."""
+    texts: tuple[str, ...] = ()
+    """The prompts themselves, for families that only their pipeline's call encodes."""
 
     def rows(self, part: slice) -> Conditioning:
         """The conditioning of some of the images."""
-        pooled_NP = None if self.pooled_NP is None else self.pooled_NP[part]
-        return Conditioning(self.embeds_NLD[part], pooled_NP, self.truncated[part])
+        return self._each(lambda tensor: tensor[part], self.truncated[part], self.texts[part])
 
     def repeated(self, count: int) -> Conditioning:
         """The conditioning of one image as that of `count` equal ones."""
-        pooled_NP = None if self.pooled_NP is None else self.pooled_NP.expand(count, -1)
-        return Conditioning(self.embeds_NLD.expand(count, -1, -1), pooled_NP, self.truncated * count)
+        return self._each(
+            lambda tensor: tensor.expand(count, *tensor.shape[1:]), self.truncated * count, self.texts * count
+        )
 
     def to(self, device: torch.device | str) -> Conditioning:
         """The same on another device."""
-        pooled_NP = None if self.pooled_NP is None else self.pooled_NP.to(device)
-        return Conditioning(self.embeds_NLD.to(device), pooled_NP, self.truncated)
+        return self._each(lambda tensor: tensor.to(device), self.truncated, self.texts)
+
+    def _each(
+        self, change: Callable[[Tensor], Tensor], truncated: tuple[bool, ...], texts: tuple[str, ...]
+    ) -> Conditioning:
+        pooled_NP = None if self.pooled_NP is None else change(self.pooled_NP)
+        mask_NL = None if self.mask_NL is None else change(self.mask_NL)
+        return Conditioning(change(self.embeds_NLD), pooled_NP, truncated, mask_NL, texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def test_defaults_and_counts() -> None:
 ODD = torch.ones(3, 9)
 REFUSED = [
     (pair(mode="input"), "mode 'input'; allowed: tokens, output"),
-    (pair(family="flux"), "family 'flux'; allowed: sd, sdxl"),
+    (pair(family="flux2"), "family 'flux2'; allowed: sd, sdxl"),
     (pair(positive={"clip_l": ODD}), "positive has clip_l; tokens mode of family sdxl needs clip_g, clip_l"),
     (pair(positive={}), "positive has no vectors"),
     (pair(family="sd"), "positive has clip_g, clip_l; tokens mode of family sd needs clip_l"),

@@ -35,7 +35,7 @@ def generated(backbone: Backbone, prompts: list[str]) -> np.ndarray:
     pixels_NCHW, nonfinite = backbone.generate(
         backbone.encode_positive(prompts),
         backbone.encode_negative("", len(prompts)),
-        size_HW=backbone.default_size,
+        size_HW=backbone.geometry.native_HW,
         seeds=[3, 4],
         steps=20,
         guidance=Guidance(3.0),
@@ -59,9 +59,9 @@ def test_the_index_names_the_autoencoder_that_is_loaded(backbone: Backbone) -> N
 
 
 def test_what_it_is(backbone: Backbone) -> None:
-    assert (backbone.family, backbone.default_size, backbone.size_multiple) == ("sdxl", (128, 128), 8)
+    assert (backbone.family, backbone.geometry.native_HW, backbone.geometry.multiple) == ("sdxl", (128, 128), 8)
     assert backbone.prediction_type == "v_prediction"
-    assert backbone.licence == "apache-2.0"
+    assert (backbone.licence.name, backbone.licence.outputs_may_train) == ("apache-2.0", "yes")
 
 
 def test_two_calls_give_the_same_bytes(backbone: Backbone, images: np.ndarray) -> None:

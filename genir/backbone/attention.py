@@ -59,6 +59,8 @@ def use(unet: Any, wanted: Attention, device: torch.device) -> Literal["sdpa", "
 
 def _try_xformers(unet: UNet2DConditionModel, device: torch.device) -> str:
     """Switch to xformers; the reason if that is not possible (the denoiser is then unchanged)."""
+    if "UNet" not in type(unet).__name__:
+        return f"only UNets take it, this is a {type(unet).__name__}"
     before = unet.attn_processors
     try:
         import xformers.ops

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from genir import embedded
-from genir.backbone import files, weights
+from genir.backbone import families, files, weights
 from genir.backbone.hub import Found
 from genir.errors import ModelError
 
@@ -17,19 +17,23 @@ Parts = dict[str, Any]
 
 def pipeline(family: str, parts: Parts) -> Any:
     """The diffusers pipeline around loaded components, without a safety checker."""
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+    import diffusers
 
-    if family == "sdxl":
-        return StableDiffusionXLPipeline(**parts, add_watermarker=False)
-    absent: Parts = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
-    return StableDiffusionPipeline(**parts, **absent, requires_safety_checker=False)
+    described = families.FAMILIES[family]
+    options: dict[str, Any] = {name: None for name in described.optional if name not in parts}
+    if family == "sd":
+        absent = dict.fromkeys(("safety_checker", "feature_extractor", "image_encoder"))
+        options = {**absent, "requires_safety_checker": False}
+    elif family == "sdxl":
+        options = {"add_watermarker": False}
+    return getattr(diffusers, described.pipeline)(**parts, **options)
 
 
 def from_folder(found: Found, variant: str | None, dtype: torch.dtype, skip_vae: bool) -> tuple[Parts, Parts]:
     """(model_index.json, components) of a folder that `files.find` has accepted; raises ModelError."""
     index = files.read_index(found.id, found.path)
     parts: Parts = {}
-    for component in files.COMPONENTS[files.FAMILIES[index["_class_name"]]]:
+    for component in families.components(index):
         if component == "vae" and skip_vae:
             continue
         cls = _class(found.id, component, index[component][1])
@@ -68,7 +72,7 @@ def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Par
 
     source = files.find_config(config) if config else _default_config(found)
     index = files.read_index(source.id, source.path)
-    none = {} if index["_class_name"] == "StableDiffusionXLPipeline" else {"safety_checker": None}
+    none = {"safety_checker": None} if index["_class_name"] == "StableDiffusionPipeline" else {}
     try:
         loaded = getattr(diffusers, index["_class_name"]).from_single_file(
             str(found.path), config=str(source.path), torch_dtype=dtype, local_files_only=True, **none
@@ -78,8 +82,7 @@ def from_file(found: Found, config: str | None, dtype: torch.dtype) -> tuple[Par
             f"model {found.id}: cannot be loaded with the configs of {source.id}: {_first_line(error)}; "
             "model.config must be the same kind of model"
         ) from error
-    wanted = files.COMPONENTS[files.FAMILIES[index["_class_name"]]]
-    return index, {component: loaded.components[component] for component in wanted}
+    return index, {component: loaded.components[component] for component in families.components(index)}
 
 
 def _default_config(found: Found) -> Found:

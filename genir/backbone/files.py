@@ -8,39 +8,17 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genir import embedded
-from genir.backbone import hub, weights
+from genir.backbone import families, hub, weights
 from genir.backbone.hashes import sha256_once
 from genir.backbone.hub import Found
 from genir.errors import ModelError
 
-FAMILIES = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
-"""Pipeline class of model_index.json -> family."""
-
-COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "sd": {
-        "unet": ("UNet2DConditionModel",),
-        "vae": ("AutoencoderKL", "AutoencoderTiny", embedded.AUTOENCODER),
-        "text_encoder": ("CLIPTextModel",),
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "scheduler": (),
-    },
-    "sdxl": {
-        "unet": ("UNet2DConditionModel",),
-        "vae": ("AutoencoderKL", "AutoencoderTiny", embedded.AUTOENCODER),
-        "text_encoder": ("CLIPTextModel",),
-        "text_encoder_2": ("CLIPTextModelWithProjection",),
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "scheduler": (),
-    },
-}
-"""Family -> component -> class names that may stand in model_index.json (empty: any)."""
+_SMALL = (".json", ".txt", ".model", ".jinja")
+"""What the files of tokenizers and schedulers end in."""
 
 
 def find(id: str, *, revision: str | None = None, variant: str | None = None) -> Found:
@@ -103,10 +81,13 @@ def read_index(id: str, folder: Path) -> dict[str, Any]:
     """model_index.json of a folder whose family and component classes genir knows; raises ModelError."""
     index = read_json(folder / "model_index.json", f"model {id}")
     name = index.get("_class_name")
-    if name not in FAMILIES:
-        raise ModelError(f"model {id}: family {name} is not supported; known: {', '.join(FAMILIES)}")
-    for component, allowed in COMPONENTS[FAMILIES[name]].items():
+    if name not in families.BY_PIPELINE:
+        raise ModelError(f"model {id}: family {name} is not supported; known: {', '.join(families.BY_PIPELINE)}")
+    family = families.FAMILIES[families.BY_PIPELINE[name]]
+    for component, allowed in family.components.items():
         given = (index.get(component) or [None, None])[1]
+        if given is None and component in family.optional:
+            continue
         if given is None:
             raise ModelError(f"model {id}: model_index.json has no {component}, which {name} needs")
         if allowed and given not in allowed:
@@ -157,31 +138,6 @@ def model_hash(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(own).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Sizes in pixels that a model can make."""
-
-    native_HW: tuple[int, int]
-    """What the denoiser was trained at."""
-    multiple: int
-    """Heights and widths must be multiples of this."""
-
-
-def geometry(
-    id: str, *, revision: str | None = None, variant: str | None = None, config: str | None = None
-) -> Geometry | None:
-    """What the configs of a model say of its sizes; None for a single file without `config`. Raises ModelError."""
-    found = find(id, revision=revision, variant=variant)
-    if found.kind == "file":
-        if config is None:
-            return None
-        found = find_config(config)
-    side = read_json(found.path / "unet" / "config.json", f"model {id}").get("sample_size") or 64
-    rows, columns = (side, side) if isinstance(side, int) else side
-    factor = 2 ** (len(read_json(found.path / "vae" / "config.json", f"model {id}")["block_out_channels"]) - 1)
-    return Geometry((rows * factor, columns * factor), factor)
-
-
 def _is_model(name: str) -> bool:
     return ":" not in name and not name.startswith(("vae/", "scheduler/", "model_index.json"))
 
@@ -193,7 +149,7 @@ def _needed(id: str, variant: str | None, listing: Iterable[str], folder: Path |
         raise ModelError(f"model {id}: no model_index.json; give a folder or hub id in diffusers' layout")
     index = read_index(id, folder)
     wanted = ["model_index.json"]
-    for component in COMPONENTS[FAMILIES[index["_class_name"]]]:
+    for component in families.components(index):
         if component in weights.COMPONENTS:
             wanted += _component_files(id, component, variant, listing)
         else:
@@ -218,12 +174,12 @@ def _component_files(id: str, component: str, variant: str | None, listing: list
 
 
 def _small_files(id: str, component: str, listing: list[str]) -> list[str]:
-    there = [name for name in listing if name.startswith(f"{component}/") and name.endswith((".json", ".txt"))]
+    there = [name for name in listing if name.startswith(f"{component}/") and name.endswith(_SMALL)]
     names = {Path(name).name for name in there}
     if component == "scheduler":
         options = [{"scheduler_config.json"}]
     else:
-        options = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}]
+        options = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"spiece.model"}, {"tokenizer.model"}]
     if not any(option <= names for option in options):
         files = " or ".join(" + ".join(f"{component}/{name}" for name in sorted(option)) for option in options)
         raise ModelError(f"model {id}: missing {files}; complete the download")
@@ -235,9 +191,8 @@ def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Pa
     if folder is None or "config.json" not in listing:
         raise ModelError(f"vae {id}: no config.json; give a folder or hub id with config.json and weights beside it")
     name = read_json(folder / "config.json", f"vae {id}").get("_class_name")
-    known = COMPONENTS["sd"]["vae"]
-    if name not in known:
-        raise ModelError(f"vae {id}: class {name} is not supported; known: {', '.join(known)}")
+    if name not in families.AUTOENCODERS:
+        raise ModelError(f"vae {id}: class {name} is not supported; known: {', '.join(families.AUTOENCODERS)}")
     listed = [f"vae/{entry}" for entry in listing if "/" not in entry]
     return [file.removeprefix("vae/") for file in _component_files(id, "vae", variant, listed)]
 
@@ -245,9 +200,8 @@ def _needed_vae(id: str, variant: str | None, listing: Iterable[str], folder: Pa
 def _needed_configs(id: str, listing: Iterable[str], folder: Path | None) -> list[str]:
     if folder is None or "model_index.json" not in (listing := list(listing)):
         raise ModelError(f"model.config {id}: no model_index.json; give a folder or hub id in diffusers' layout")
-    components = COMPONENTS[FAMILIES[read_index(id, folder)["_class_name"]]]
     wanted = ["model_index.json"]
-    for component in components:
+    for component in families.components(read_index(id, folder)):
         if component in weights.COMPONENTS:
             if f"{component}/config.json" not in listing:
                 raise ModelError(f"model.config {id}: missing {component}/config.json")

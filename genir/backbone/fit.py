@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from genir.backbone.text import ClipEncoder
+from genir.backbone.adapter import Adapter
+from genir.backbone.encoders import Encoder
 from genir.dualprompt import DualPrompt
 from genir.errors import ModelError
 
 
 def check_fit(
-    dual: DualPrompt, id: str, family: str, unet_config: Any, encoders: Sequence[ClipEncoder], model_hash: str
+    dual: DualPrompt, id: str, family: str, adapter: Adapter, encoders: Sequence[Encoder], model_hash: str
 ) -> None:
     """Raise ModelError for a pair of another model, family or width, or with more vectors than positions."""
     what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
@@ -23,17 +23,19 @@ def check_fit(
             raise ModelError(f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant")
     elif dual.model_id != id:
         raise ModelError(f"{what}: learned on model {dual.model_id}, not on {id}: load that model")
-    expected = {encoder.name: encoder.width for encoder in encoders}
+    expected = {encoder.name: encoder.table.embedding_dim for encoder in encoders}
     if dual.mode == "output":
-        expected = {"embeds": unet_config.cross_attention_dim}
-        if "pooled" in dual.positive | dual.negative:
-            expected["pooled"] = encoders[-1].model.config.projection_dim
+        expected = {"embeds": adapter.text_width, "pooled": adapter.pooled_width}
+    elif set(expected) != set(dual.positive):
+        names = f"{', '.join(sorted(dual.positive))}, model {id} has {', '.join(sorted(expected))}"
+        raise ModelError(f"{what}: learned with the text encoders {names}")
     for name, width in expected.items():
         for side in (dual.positive, dual.negative):
             if name in side and side[name].shape[-1] != width:
                 raise ModelError(f"{what}: {name} is {side[name].shape[-1]} wide, model {id} needs {width}")
     for encoder in encoders:
         count = max(dual.tokens("positive"), dual.tokens("negative"))
+        replaced = dual.mode == "tokens" or encoder.tokenizer.reader.gives_way
         positions = encoder.tokenizer.positions
-        if count > positions - 2:
+        if replaced and count > positions - 2:
             raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")

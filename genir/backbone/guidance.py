@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -20,10 +20,12 @@ class Guidance:
     """When and how strongly the negative prompt pushes away (Ho and Salimans 2022, equation 6).
 
     Step i of n (from 0) is guided where start <= i/n < end (guidance interval, Kynkäänniemi et al. 2024);
-    scale 1 means no guidance, as in diffusers. Where i/n < delay the negative side is the plain empty prompt
-    (delayed negatives, Ban et al. 2024). `rescale` brings the deviation of the guided answer back to that of
-    the positive one, by this share (Lin et al. 2023, section 3.4): high scales without overexposure. Raises
-    ConfigError for values out of range.
+    a scale of 1 or less means no guidance, as in diffusers. Where i/n < delay the negative side is the plain empty
+    prompt (delayed negatives, Ban et al. 2024). `rescale` brings the deviation of the guided answer back to that of
+    the positive one, by this share (Lin et al. 2023, section 3.4): high scales without overexposure.
+
+    A model distilled with guidance (Meng et al. 2023) is told `scale` and makes one pass; `true_cfg` above 1 guides
+    it by a negative pass as well. Raises ConfigError for values out of range.
     """
 
     scale: float
@@ -31,6 +33,7 @@ class Guidance:
     end: float = 1.0
     delay: float = 0.0
     rescale: float = 0.0
+    true_cfg: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale >= 0):
@@ -41,10 +44,25 @@ class Guidance:
             raise ConfigError(f"guidance.delay is {self.delay}; allowed: 0 .. 1")
         if not 0 <= self.rescale <= 1:
             raise ConfigError(f"guidance.rescale is {self.rescale}; allowed: 0 .. 1 (0.7 is the paper's)")
+        if self.true_cfg is not None and not (math.isfinite(self.true_cfg) and self.true_cfg >= 0):
+            raise ConfigError(f"guidance.true_cfg is {self.true_cfg}; allowed: 0 or more (1 = no negative pass)")
+
+    def of_passes(self, is_told_scale: bool) -> Guidance:
+        """The guidance of the loop, for a model that is told the scale or not; raises ConfigError for a `true_cfg`
+        that has no meaning.
+        """
+        if is_told_scale:
+            return replace(self, scale=1.0 if self.true_cfg is None else self.true_cfg, true_cfg=None)
+        if self.true_cfg is not None:
+            raise ConfigError(
+                f"guidance.true_cfg is {self.true_cfg}: only for models that are told the scale (FLUX.1-dev, LCM); "
+                "this one is not: set guidance.scale and true_cfg=null"
+            )
+        return self
 
     def active(self, step: int, steps: int) -> bool:
         """Does this step need a negative pass?"""
-        return self.scale != 1.0 and self.start <= step / steps < self.end
+        return self.scale > 1.0 and self.start <= step / steps < self.end
 
     def delayed(self, step: int, steps: int) -> bool:
         """Is the negative side still the plain empty prompt?"""
@@ -80,6 +98,10 @@ class DenoiserInput:
     embeds_NLD: Tensor
     pooled_NP: Tensor | None = None
     time_ids_N6: Tensor | None = None
+    mask_NL: Tensor | None = None
+    """1 for tokens, 0 for padding; of families that mask."""
+    scale_N: Tensor | None = None
+    """Guidance scale, for models that are told it."""
 
     def then(self, other: DenoiserInput) -> DenoiserInput:
         """This batch followed by another one."""
@@ -87,6 +109,8 @@ class DenoiserInput:
             torch.cat([self.embeds_NLD, other.embeds_NLD]),
             _cat(self.pooled_NP, other.pooled_NP),
             _cat(self.time_ids_N6, other.time_ids_N6),
+            _cat(self.mask_NL, other.mask_NL),
+            _cat(self.scale_N, other.scale_N),
         )
 
 
@@ -116,19 +140,22 @@ def denoise(
     guidance: Guidance,
     should_stop: Callable[[], bool],
     start: Start | None = None,
+    timing: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Latents (N, C, H, W) from noise, or from the image latents of `start`.
 
-    `scheduler` is copied from its config, so nothing stays in it. Every image has one CPU generator with its own
-    seed for the initial noise and for stochastic schedulers, so the noise does not depend on the batch. `negative`
+    `scheduler` is copied from its config, so nothing stays in it; `timing` is what it is told beside the number of
+    steps. Latents are of `dtype` between the steps (None: that of the text). Every image has one CPU generator with its
+    own seed for the initial noise and for stochastic schedulers, so the noise does not depend on the batch. `negative`
     is needed where a step is guided, `empty` where it is delayed. Both passes are one doubled batch, negative
     first, as in diffusers' pipelines.
 
     Raises Stopped before a step when `should_stop()` says so; ConfigError when a needed side is missing or
     the scheduler refuses the number of steps.
     """
-    device, dtype = positive.embeds_NLD.device, positive.embeds_NLD.dtype
-    scheduler = _fresh(scheduler, steps, device)
+    device, dtype = positive.embeds_NLD.device, dtype or positive.embeds_NLD.dtype
+    scheduler = _fresh(scheduler, steps, device, timing or {})
     total = len(scheduler.timesteps)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     first = 0 if start is None else start.first(steps) * scheduler.order
@@ -139,7 +166,9 @@ def denoise(
     for step, t in enumerate(scheduler.timesteps[first:], first):
         if should_stop():
             raise Stopped(f"asked to stop at denoising step {step} of {total}")
-        scaled_NCHW = scheduler.scale_model_input(latents_NCHW, t)
+        # samplers of flow matching models scale nothing
+        scaling = getattr(scheduler, "scale_model_input", None)
+        scaled_NCHW = latents_NCHW if scaling is None else scaling(latents_NCHW, t)
         if guidance.active(step, total):
             name = "empty" if guidance.delayed(step, total) else "negative"
             output_NCHW = _guided(predict, scaled_NCHW, t, doubled.get(name), name, guidance)
@@ -170,20 +199,22 @@ def _guided(
 
 def _begin(scheduler: Any, noise_NCHW: Tensor, start: Start | None, first: int) -> Tensor:
     if start is None:
-        return noise_NCHW * scheduler.init_noise_sigma
+        return noise_NCHW * getattr(scheduler, "init_noise_sigma", 1.0)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
     latents_NCHW = start.latents_NCHW.to(noise_NCHW)
     t_N = scheduler.timesteps[first].repeat(len(latents_NCHW))
+    if hasattr(scheduler, "scale_noise"):
+        return scheduler.scale_noise(latents_NCHW, t_N, noise_NCHW)
     return scheduler.add_noise(latents_NCHW, noise_NCHW, t_N)
 
 
-def _fresh(scheduler: Any, steps: int, device: torch.device) -> Any:
+def _fresh(scheduler: Any, steps: int, device: torch.device, timing: Mapping[str, Any]) -> Any:
     name = type(scheduler).__name__
     try:
         with quiet():
             scheduler = type(scheduler).from_config(scheduler.config)
-            scheduler.set_timesteps(steps, device=device)
+            scheduler.set_timesteps(steps, device=device, **timing)
     except ValueError as error:
         raise ConfigError(f"steps is {steps}: {name} refuses it: {str(error).splitlines()[0]}") from error
     return scheduler

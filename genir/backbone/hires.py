@@ -93,7 +93,7 @@ def _enlarged(
 ) -> tuple[Tensor, list[bool]]:
     """Latents of `size_HW`, and for each image: was something lost because it was NaN or infinite?"""
     if upscaler == "latent":
-        rows, columns = (side // backbone.size_multiple for side in size_HW)
+        rows, columns = (side // backbone.geometry.factor for side in size_HW)
         large_NCHW = functional.interpolate(latents_NCHW.float(), size=(rows, columns), mode="bicubic")
         return large_NCHW, [False] * len(seeds)  # the decoder will meet what is not finite
     small_NCHW, lost = backbone.decode_latents(latents_NCHW)

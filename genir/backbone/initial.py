@@ -19,24 +19,23 @@ if TYPE_CHECKING:
 def initial_vectors(backbone: Backbone, mode: Mode, words: str, count: int) -> dict[str, Tensor]:
     """`count` vectors of one side, float32, from the words' tokens in order, repeated or cut to the number.
 
-    In tokens mode the rows of every text encoder's table (GenIR section 3.2); in output mode the encoded words, all
-    encoders side by side. Raises ConfigError for words without a token.
+    In tokens mode the rows of every text encoder's table (GenIR section 3.2); in output mode the encoded words, as the
+    denoiser is told them. Raises ConfigError for words without a token.
     """
+    if mode == "output":
+        states_MD = backbone.text.states_of(words, count)
+        if not len(states_MD):
+            raise ConfigError(f"words {words!r}: no text encoder reads a token in them; name at least one word")
+        return {"embeds": states_MD}
     vectors = {}
     for encoder in backbone.text.encoders:
         ids = encoder.tokenizer.tokenizer(words, add_special_tokens=False).input_ids
         if not ids:
             raise ConfigError(f"words {words!r}: {encoder.name} reads no token in them; name at least one word")
-        rows = torch.arange(count) % min(len(ids), encoder.tokenizer.positions - 2)
-        if mode == "tokens":
-            table_VD = encoder.core.embeddings.token_embedding.weight
-            vectors[encoder.name] = table_VD[torch.tensor(ids, device=table_VD.device)[rows]].float().cpu()
-        else:
-            states_1LD, _ = encoder.encode(
-                torch.tensor([encoder.tokenizer.ids([words])[0]], device=encoder.model.device)
-            )
-            vectors[encoder.name] = states_1LD[0, 1 + rows].float().cpu()  # position 0 is the begin of text
-    return vectors if mode == "tokens" else {"embeds": torch.cat(list(vectors.values()), dim=1)}
+        rows = torch.arange(count) % min(len(ids), encoder.tokenizer.most)
+        table_VD = encoder.table.weight
+        vectors[encoder.name] = table_VD[torch.tensor(ids, device=table_VD.device)[rows]].float().cpu()
+    return vectors
 
 
 @torch.no_grad()

@@ -88,7 +88,7 @@ def encode(vae: Any, images_NCHW: Tensor, generators: Sequence[torch.Generator])
             noise_1CHW = torch.randn(posterior.mean.shape, generator=generator)
             raw_1CHW = posterior.mean + posterior.std * noise_1CHW.to(posterior.mean)
         else:
-            raw_1CHW = encoded.latents
+            raw_1CHW = encoded.latent if hasattr(encoded, "latent") else encoded.latents
         rows.append(_scaled(vae, raw_1CHW.float()))
     return torch.cat(rows)
 

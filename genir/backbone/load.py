@@ -9,13 +9,23 @@ from typing import Any
 import torch
 
 from genir.backbone import attention as attention_kernels
-from genir.backbone import components, files, hub, lora, schedulers, weights
+from genir.backbone import components, families, files, lora, schedulers, weights
+from genir.backbone.about import Geometry, geometry, is_told_scale
+from genir.backbone.adapter import Adapter
+from genir.backbone.encoders import ClipEncoder, Encoder, SequenceEncoder
+from genir.backbone.flux import Flux
 from genir.backbone.hub import Found
+from genir.backbone.licences import licence
 from genir.backbone.model import Backbone
+from genir.backbone.pixart import PixArt
 from genir.backbone.quiet import quiet
+from genir.backbone.sana import Sana
+from genir.backbone.sd3 import StableDiffusion3
 from genir.backbone.sdxl import StableDiffusionXL
 from genir.backbone.stable_diffusion import StableDiffusion
-from genir.backbone.text import ClipEncoder, TextEncoders
+from genir.backbone.text import TextEncoders
+from genir.backbone.tokenizers import Reader, prompt_tokenizer, readers
+from genir.backbone.whole import WholePipeline
 from genir.errors import ModelError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -38,45 +48,69 @@ def load(
     """A model from a folder, a hub id, a single file or `embedded`.
 
     `config` is the folder or hub id with the component configs of a single file. `dtype` auto is float32 on
-    a CPU and float16 elsewhere. `vae` is the folder or hub id of another autoencoder, `scheduler` a mapping
-    {name, option: value ...}, `loras` entries {id | path, weight, file} fused in order; `chunks` says how many
-    times 75 tokens are read of a prompt. No safety checker is loaded. Raises ModelError for anything that cannot
-    be found, read or used.
+    a CPU and the family's half precision elsewhere. `vae` is the folder or hub id of another autoencoder, `scheduler`
+    a mapping {name, option: value ...}, `loras` entries {id | path, weight, file} fused in order; `chunks` says
+    how many times 75 tokens Stable Diffusion's and SDXL's CLIP reads of a prompt. No safety checker is loaded. Raises
+    ModelError for anything that cannot be found, read or used.
     """
     target = _device(device)
-    number_type = _dtype(dtype, target)
+    _check_dtype(dtype)
     found = files.find(id, revision=revision, variant=variant)
     attention_kernels.check(attention)
     lora_files = [(_weight(entry), files.find_lora(entry)) for entry in loras]
     vae_found = files.find_vae(vae, variant=variant) if vae else None
     attention_kernels.hide_xformers()
     with quiet():
+        number_type = _dtype(dtype, target, found)
         index, parts = _parts(found, config, variant, number_type, vae_found)
-        family = files.FAMILIES[index["_class_name"]]
+        family = families.BY_PIPELINE[index["_class_name"]]
         if scheduler:
             parts["scheduler"] = schedulers.named(parts["scheduler"], scheduler)
         for weight, path in lora_files:
             lora.fuse(components.pipeline(family, parts), path, weight, str(path))
         _settle(id, family, parts, target)
-        kernel = attention_kernels.use(parts["unet"], attention, target)
+        kernel = attention_kernels.use(parts[families.FAMILIES[family].denoiser], attention, target)
     return _backbone(found, family, index, parts, kernel, chunks)
 
 
 def _backbone(
     found: Found, family: str, index: components.Parts, parts: components.Parts, kernel: str, chunks: int
 ) -> Backbone:
+    denoiser = parts[families.FAMILIES[family].denoiser]
+    sizes = geometry(family, denoiser.config, parts["vae"].config)
+    wanted = readers(family, parts, is_told_scale(denoiser.config))
+    if families.FAMILIES[family].tuned:
+        adapter: Adapter = _adapter(family, denoiser, sizes)
+        text = TextEncoders([_encoder(reader, parts, chunks) for reader in wanted], adapter.merge)
+    else:
+        adapter = WholePipeline(family, denoiser, components.pipeline(family, parts))
+        read = [prompt_tokenizer(reader, parts[f"tokenizer{reader.suffix}"], 0, chunks) for reader in wanted]
+        text = TextEncoders([], adapter.merge, read)
     return Backbone(
         id=found.id,
         family=family,
-        adapter=StableDiffusionXL(parts["unet"]) if family == "sdxl" else StableDiffusion(parts["unet"]),
-        text=_text(family, parts, chunks),
+        adapter=adapter,
+        geometry=sizes,
+        text=text,
         vae=parts["vae"],
         scheduler=parts["scheduler"],
         make_pipeline=partial(components.pipeline, family, parts),
         zero_empty=family == "sdxl" and bool(index.get("force_zeros_for_empty_prompt", True)),
-        licence=hub.licence(found),
+        licence=licence(found),
         attention=kernel,
     )
+
+
+def _adapter(family: str, denoiser: Any, sizes: Geometry) -> Adapter:
+    if family.startswith("pixart"):
+        return PixArt(denoiser, sizes.factor)
+    plain = {"sd": StableDiffusion, "sdxl": StableDiffusionXL, "sd3": StableDiffusion3, "flux": Flux, "sana": Sana}
+    return plain[family](denoiser)
+
+
+def _encoder(reader: Reader, parts: components.Parts, chunks: int) -> Encoder:
+    cls = ClipEncoder if reader.layer else SequenceEncoder
+    return cls(reader, parts[f"tokenizer{reader.suffix}"], parts[f"text_encoder{reader.suffix}"], chunks)
 
 
 def _parts(
@@ -93,28 +127,18 @@ def _parts(
 
 def _settle(id: str, family: str, parts: components.Parts, device: torch.device) -> None:
     """Check that the parts fit, freeze them and move them to the device."""
-    unet, vae = parts["unet"], parts["vae"]
-    if unet.config.in_channels != vae.config.latent_channels:
-        channels = f"{unet.config.in_channels} channels in, its autoencoder {vae.config.latent_channels}"
-        raise ModelError(f"model {id}: the UNet takes {channels}; inpainting and edit models are not supported")
-    if unet.config.time_cond_proj_dim is not None:
-        raise ModelError(f"model {id}: the UNet is distilled with a guidance input, which is not supported")
+    name = families.FAMILIES[family].denoiser
+    denoiser, vae = parts[name], parts["vae"]
+    packed = 4 if family in ("flux", "qwenimage") else 1  # patches of 2 x 2 are channels there
+    taken, made = denoiser.config.in_channels // packed, vae.config.get("latent_channels", vae.config.get("z_dim"))
+    if taken != made:
+        what = f"{name if name != 'unet' else 'UNet'} takes {taken} channels in, its autoencoder {made}"
+        raise ModelError(f"model {id}: the {what}; inpainting and edit models are not supported")
     for name in weights.COMPONENTS:
         if name in parts:
             parts[name].requires_grad_(False).eval().to(device)
     if family == "sdxl" and vae.dtype == torch.float16 and vae.config.get("force_upcast", False):
         vae.to(torch.float32)  # SDXL's own autoencoder overflows in float16
-
-
-def _text(family: str, parts: components.Parts, chunks: int) -> TextEncoders:
-    if family == "sd":
-        return TextEncoders([ClipEncoder("clip_l", parts["tokenizer"], parts["text_encoder"], "last", chunks)])
-    return TextEncoders(
-        [
-            ClipEncoder("clip_l", parts["tokenizer"], parts["text_encoder"], "penultimate", chunks),
-            ClipEncoder("clip_g", parts["tokenizer_2"], parts["text_encoder_2"], "penultimate", chunks),
-        ]
-    )
 
 
 def _weight(entry: Mapping[str, Any]) -> float:
@@ -134,9 +158,17 @@ def _device(device: str | torch.device) -> torch.device:
     return target
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.float16
-    if name not in DTYPES:
+def _check_dtype(name: str) -> None:
+    if name != "auto" and name not in DTYPES:
         raise ModelError(f"dtype {name!r}; allowed: auto, {', '.join(DTYPES)}")
-    return DTYPES[name]
+
+
+def _dtype(name: str, device: torch.device, found: Found) -> torch.dtype:
+    if name != "auto":
+        return DTYPES[name]
+    if device.type == "cpu":
+        return torch.float32
+    if found.kind == "file":
+        return torch.float16
+    index = files.read_index(found.id, found.path)
+    return DTYPES[families.FAMILIES[families.BY_PIPELINE[index["_class_name"]]].half]

@@ -18,6 +18,8 @@ def fuse(pipeline: Any, source: Path | Mapping[str, Tensor], weight: float, name
 
     Raises ModelError when it is damaged or fits no layer of the model.
     """
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise ModelError(f"lora {name}: diffusers' {type(pipeline).__name__} takes no LoRA; leave it out")
     try:
         if isinstance(source, Path):
             pipeline.load_lora_weights(source.parent, weight_name=source.name, adapter_name="fused")

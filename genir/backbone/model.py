@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from genir import dualprompt
 from genir.backbone import caches, latents, lora, loss, tiles
+from genir.backbone.about import Geometry, is_told_scale
+from genir.backbone.adapter import Adapter
 from genir.backbone.fit import check_fit
+from genir.backbone.forward import Forward, forward_process
 from genir.backbone.guidance import DenoiserInput, Guidance, Start, denoise
+from genir.backbone.licences import Licence
 from genir.backbone.quiet import quiet
-from genir.backbone.sdxl import Micro, StableDiffusionXL
-from genir.backbone.stable_diffusion import StableDiffusion
+from genir.backbone.sdxl import Micro
 from genir.backbone.text import Side, TextEncoders
+from genir.backbone.whole import WholePipeline
 from genir.dualprompt import DualPrompt
 from genir.errors import ConfigError, ModelError
 from genir.records import Conditioning
@@ -36,8 +40,9 @@ class Backbone:
 
     id: str
     family: str
-    """Key of `files.FAMILIES`' values: sd, sdxl."""
-    adapter: StableDiffusion | StableDiffusionXL
+    """Key of `families.FAMILIES`."""
+    adapter: Adapter
+    geometry: Geometry
     text: TextEncoders
     vae: Any
     scheduler: Any
@@ -45,7 +50,7 @@ class Backbone:
     """The diffusers pipeline around the same components, for what only pipelines do (LoRAs, saving)."""
     zero_empty: bool
     """Is the empty negative all zeros instead of the encoded empty text?"""
-    licence: str
+    licence: Licence
     attention: str
     """sdpa, xformers or flash: what is in use."""
     decoder_tile: int | None = None
@@ -53,35 +58,28 @@ class Backbone:
     _fused: DualPrompt | None = field(default=None, init=False)
 
     @property
-    def unet(self) -> Any:
-        """The denoiser."""
-        return self.adapter.unet
+    def denoiser(self) -> Any:
+        """The UNet or transformer."""
+        return self.adapter.denoiser
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.unet.device
+        return self.denoiser.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the denoiser and the text encoders."""
-        return self.unet.dtype
+        return self.denoiser.dtype
 
     @property
-    def size_multiple(self) -> int:
-        """Heights and widths must be multiples of this; also pixels per latent position."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
-
-    @property
-    def default_size(self) -> tuple[int, int]:
-        """(H, W) in pixels that the denoiser was trained at."""
-        size = self.unet.config.sample_size or 64
-        rows, columns = (size, size) if isinstance(size, int) else size
-        return rows * self.size_multiple, columns * self.size_multiple
+    def is_told_scale(self) -> bool:
+        """Was the denoiser distilled with guidance, whose scale it is told?"""
+        return is_told_scale(self.denoiser.config)
 
     @property
     def prediction_type(self) -> str:
-        """epsilon, v_prediction or sample."""
+        """epsilon, v_prediction, sample or flow_prediction."""
         return self.scheduler.config.get("prediction_type", "epsilon")
 
     @property
@@ -98,9 +96,11 @@ class Backbone:
         """
         if self._fused and not (dual is self._fused or (dual and dual.sha256 == self._fused.sha256 != "")):
             raise ModelError("the LoRA of another dual prompt is fused into this model: load the model again")
+        if dual is not None and isinstance(self.adapter, WholePipeline):
+            self.adapter.refuse("use a dual prompt (set dual=null; `negative` is a text)")
         if dual is not None:
             dualprompt.check(dual, dual.sha256[:12] or "in memory")
-            check_fit(dual, self.id, self.family, self.unet.config, self.text.encoders, model_hash)
+            check_fit(dual, self.id, self.family, self.adapter, self.text.encoders, model_hash)
             if dual.lora and not self._fused:
                 with quiet():
                     lora.fuse(self.make_pipeline(), dual.lora, 1.0, "of the dual prompt")
@@ -132,7 +132,8 @@ class Backbone:
         """
         one = self.text.encode([""], None)
         if self.zero_empty and one.pooled_NP is not None:
-            one = Conditioning(torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP), one.truncated)
+            zeros = torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP)
+            one = replace(one, embeds_NLD=zeros[0], pooled_NP=zeros[1])
         return one.repeated(count)
 
     @torch.no_grad()
@@ -154,11 +155,17 @@ class Backbone:
         """(uint8 RGB images (N, 3, H, W) on the CPU, for each image: did the decoder return NaN or
         infinity?).
 
-        `negative` may be None where guidance.scale is 1, `empty` where guidance.delay is 0; with `start` the
+        `negative` may be None where no step is guided by it, `empty` where guidance.delay is 0; with `start` the
         images are edited (SDEdit); with `tile` (pixels of a side) larger ones are denoised in tiles. Image i depends
         on seeds[i], not on its neighbours' seeds. Raises ConfigError for sizes, steps or sides that do not fit,
         Stopped when `should_stop()`, asked before every step, says so.
         """
+        if isinstance(self.adapter, WholePipeline):
+            self._check_call({"positive": positive, "negative": negative}, size_HW, seeds, steps)
+            if start is not None or tile is not None:
+                self.adapter.refuse("edit pictures or work in tiles")
+            options = {"size_HW": size_HW, "seeds": seeds, "steps": steps, "guidance": guidance}
+            return self.adapter.generate(positive, negative, **options, should_stop=should_stop)
         rows = self.sample_latents(
             positive,
             negative,
@@ -190,45 +197,47 @@ class Backbone:
         start: Start | None = None,
         tile: int | None = None,
     ) -> Tensor:
-        """`generate` without the decoder: latents (N, C, H / size_multiple, W / size_multiple)."""
+        """`generate` without the decoder: latents (N, C, H / f, W / f), f = geometry.factor."""
         self._check_call({"positive": positive, "negative": negative, "empty": empty}, size_HW, seeds, steps)
-        micro, multiple = micro or Micro(), self.size_multiple
-        predict = caches.remembering(self.adapter.predict, self.unet)
+        micro, passes, geometry = micro or Micro(), guidance.of_passes(self.is_told_scale), self.geometry
+        predict = caches.remembering(self.adapter.predict, self.denoiser)
         seen_HW = size_HW
         if tile is not None and tile < max(size_HW):  # what the denoiser sees has the size of a tile
-            seen_HW = min(size_HW[0], tile // multiple * multiple), min(size_HW[1], tile // multiple * multiple)
-            predict = tiles.tiled(predict, (seen_HW[0] // multiple, seen_HW[1] // multiple))
+            most = tile // geometry.multiple * geometry.multiple
+            seen_HW = min(size_HW[0], most), min(size_HW[1], most)
+            predict = tiles.tiled(predict, (seen_HW[0] // geometry.factor, seen_HW[1] // geometry.factor))
 
-        def told(side: Conditioning | None, is_negative: bool) -> DenoiserInput | None:
-            return None if side is None else self.adapter.inputs(side, seen_HW, micro, is_negative)
+        def told(side: Conditioning, is_negative: bool) -> DenoiserInput:
+            return self._scaled(self.adapter.inputs(side, seen_HW, micro, is_negative), guidance.scale)
 
+        seen = seen_HW[0] // geometry.factor, seen_HW[1] // geometry.factor
         return denoise(
             predict,
             self.scheduler,
-            (
-                self.unet.config.in_channels,
-                size_HW[0] // self.size_multiple,
-                size_HW[1] // self.size_multiple,
-            ),
-            self.adapter.inputs(positive, seen_HW, micro, negative=False),
-            told(negative, True),
-            told(empty, True),
+            (self.adapter.channels, size_HW[0] // geometry.factor, size_HW[1] // geometry.factor),
+            told(positive, False),
+            negative and told(negative, True),
+            empty and told(empty, True),
             seeds=seeds,
             steps=steps,
-            guidance=guidance,
+            guidance=passes,
             should_stop=should_stop,
             start=start,
+            timing=self.adapter.timing(self.scheduler, steps, seen),
+            dtype=torch.float32 if self.family == "sana" else None,  # as its pipeline does
         )
 
     @torch.no_grad()
     def decode_latents(self, latents_NCHW: Tensor) -> tuple[Tensor, list[bool]]:
         """What `generate` returns, of latents as `encode_images` and `sample_latents` give them."""
-        tile = None if self.decoder_tile is None else max(1, self.decoder_tile // self.size_multiple)
+        tile = None if self.decoder_tile is None else max(1, self.decoder_tile // self.geometry.factor)
         return latents.decode(self.vae, latents_NCHW, tile)
 
     @torch.no_grad()
     def encode_images(self, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:
         """Latents (float32, as the denoiser knows them) of uint8 RGB images (N, 3, H, W); one seed each."""
+        if isinstance(self.adapter, WholePipeline):
+            self.adapter.refuse("encode pictures")
         return latents.encode(self.vae, images_NCHW, [torch.Generator().manual_seed(seed) for seed in seeds])
 
     def loss(
@@ -243,11 +252,11 @@ class Backbone:
         """Denoising loss (N,) of clean latents, differentiable.
 
         Noise has the latents' shape; timesteps are int64 0 .. num_train_timesteps - 1. All are on the device.
-        `micro` is one for all images or one each. Raises ModelError for a model without a variance-preserving forward
-        process.
+        `micro` is one for all images or one each. A model that is told the guidance scale is told 1: pictures are not
+        guided. Raises ModelError for a model whose forward process is not known.
         """
         inputs = self._told(conditioning, latents_NCHW, micro, negative=False)
-        return loss.denoising_loss(self.adapter.predict, self.training, latents_NCHW, noise_NCHW, timesteps_N, inputs)
+        return loss.denoising_loss(self.adapter.predict, self.process, latents_NCHW, noise_NCHW, timesteps_N, inputs)
 
     def predict_clean(
         self, noisy_NCHW: Tensor, t: int, positive: Conditioning, negative: Conditioning, scale: float
@@ -256,19 +265,24 @@ class Backbone:
         own size.
         """
         sides = self._told(negative, noisy_NCHW, None, True), self._told(positive, noisy_NCHW, None, False)
-        return loss.guided_clean(self.adapter.predict, self.training, noisy_NCHW, t, *sides, scale)
+        return loss.guided_clean(self.adapter.predict, self.process, noisy_NCHW, t, *sides, scale)
 
     def _told(
         self, side: Conditioning, latents_NCHW: Tensor, micro: Micro | Sequence[Micro] | None, negative: bool
     ) -> DenoiserInput:
         rows, columns = latents_NCHW.shape[-2:]
-        size_HW = (rows * self.size_multiple, columns * self.size_multiple)
-        return self.adapter.inputs(side, size_HW, micro or Micro(), negative)
+        size_HW = (rows * self.geometry.factor, columns * self.geometry.factor)
+        return self._scaled(self.adapter.inputs(side, size_HW, micro or Micro(), negative), 1.0)
+
+    def _scaled(self, inputs: DenoiserInput, scale: float) -> DenoiserInput:
+        if not self.is_told_scale:
+            return inputs
+        return replace(inputs, scale_N=torch.full((len(inputs.embeds_NLD),), scale, device=self.device))
 
     @cached_property
-    def training(self) -> Any:
+    def process(self) -> Forward:
         """The forward process that the denoiser was trained on; raises ModelError for a model without one."""
-        return loss.training_scheduler(self.scheduler)
+        return forward_process(self.scheduler)
 
     def _check_call(
         self,
@@ -278,8 +292,9 @@ class Backbone:
         steps: int,
     ) -> None:
         height, width = size_HW
-        if height < 1 or width < 1 or height % self.size_multiple or width % self.size_multiple:
-            raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {self.size_multiple}")
+        multiple = self.geometry.multiple
+        if height < 1 or width < 1 or height % multiple or width % multiple:
+            raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {multiple}")
         if not 1 <= steps <= self.num_train_timesteps:
             raise ConfigError(f"steps is {steps}; allowed: 1 .. {self.num_train_timesteps}")
         for name, side in sides.items():

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from genir.backbone.adapter import scale_embedding
 from genir.backbone.guidance import DenoiserInput
+from genir.backbone.text import side_by_side
 from genir.errors import ModelError
 from genir.records import Conditioning
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from genir.backbone.encoders import Encoded
 
 Size = tuple[int, int]
 
@@ -48,7 +50,28 @@ class Micro:
 class StableDiffusionXL:
     """Adapter of the `sdxl` family."""
 
-    unet: UNet2DConditionModel
+    denoiser: Any
+    """A UNet2DConditionModel."""
+
+    @property
+    def channels(self) -> int:
+        """C of its latents."""
+        return self.denoiser.config.in_channels
+
+    @property
+    def text_width(self) -> int:
+        """D of the text that it attends to."""
+        return self.denoiser.config.cross_attention_dim
+
+    @property
+    def pooled_width(self) -> int | None:
+        """P of the second encoder's projected vector."""
+        config = self.denoiser.config
+        return config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+
+    def merge(self, said: Sequence[Encoded]) -> Encoded:
+        """Both encoders' states side by side, the second one's pooled vector."""
+        return side_by_side(said)
 
     def inputs(
         self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
@@ -58,7 +81,7 @@ class StableDiffusionXL:
         """
         if conditioning.pooled_NP is None:
             raise ModelError("SDXL conditioning needs a pooled text vector; encode it with this backbone")
-        dtype, device = self.unet.dtype, conditioning.embeds_NLD.device
+        dtype, device = self.denoiser.dtype, conditioning.embeds_NLD.device
         micros = [micro] * conditioning.embeds_NLD.shape[0] if isinstance(micro, Micro) else micro
         time_ids = [one.time_ids(size_HW, negative) for one in micros]
         time_ids_N6 = torch.tensor(time_ids, dtype=dtype, device=device)
@@ -67,10 +90,16 @@ class StableDiffusionXL:
     def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
         """The UNet's raw output."""
         added = {"text_embeds": inputs.pooled_NP, "time_ids": inputs.time_ids_N6}
-        return self.unet(
+        width = self.denoiser.config.time_cond_proj_dim
+        return self.denoiser(
             latents_NCHW,
             t,
             encoder_hidden_states=inputs.embeds_NLD,
+            timestep_cond=scale_embedding(inputs.scale_N, width, latents_NCHW.dtype),
             added_cond_kwargs=added,
             return_dict=False,
         )[0]
+
+    def timing(self, scheduler: Any, steps: int, latent_HW: tuple[int, int]) -> dict[str, Any]:
+        """Nothing."""
+        return {}

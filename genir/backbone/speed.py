@@ -11,6 +11,7 @@ import torch
 
 from genir.backbone import attention, caches
 from genir.backbone.quiet import quiet
+from genir.backbone.whole import WholePipeline
 
 if TYPE_CHECKING:
     from genir.backbone.model import Backbone
@@ -53,7 +54,11 @@ def use(
     backbone.decoder_tile = wanted.decoder_tile
     steps: list[tuple[str, bool, Callable[[], str]]] = [
         ("group_offload", wanted.group_offload, lambda: _group_offload(backbone, device, attend)),
-        ("step_cache", wanted.step_cache is not None, lambda: caches.enable(backbone.unet, wanted.step_cache or 0.0)),
+        (
+            "step_cache",
+            wanted.step_cache is not None,
+            lambda: caches.enable(backbone.denoiser, wanted.step_cache or 0.0),
+        ),
         ("fuse_projections", wanted.fuse_projections, lambda: _fuse(backbone)),
         ("channels_last", wanted.channels_last, lambda: _channels_last(backbone)),
         ("compile", wanted.compile, lambda: _compile(backbone, probe)),
@@ -71,13 +76,13 @@ def use(
 
 
 def _channels_last(backbone: Backbone) -> str:
-    for module in (backbone.unet, backbone.vae):
+    for module in (backbone.denoiser, backbone.vae):
         module.to(memory_format=torch.channels_last)
     return ""
 
 
 def _fuse(backbone: Backbone) -> str:
-    denoiser = backbone.unet
+    denoiser = backbone.denoiser
     if not hasattr(denoiser, "fuse_qkv_projections"):
         return f"diffusers has no fused form of {type(denoiser).__name__}"
     if backbone.attention == "xformers":
@@ -93,24 +98,26 @@ def _group_offload(backbone: Backbone, device: torch.device, attend: attention.A
     """The denoiser waits in main memory, layer by layer, and its next layer comes while the one before computes."""
     if device.type == "cpu":
         return "there is no accelerator to save memory of"
+    if isinstance(backbone.adapter, WholePipeline):
+        return f"family {backbone.family} runs in its pipeline's own call"
     beside: list[Any] = [backbone.vae, *(encoder.model for encoder in backbone.text.encoders)]
     for module in beside:
         module.to(device)
     try:
-        backbone.unet.enable_group_offload(
+        backbone.denoiser.enable_group_offload(
             onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda"
         )
     except (ValueError, RuntimeError, AttributeError) as error:
-        backbone.unet.to(device)
+        backbone.denoiser.to(device)
         return _first_line(error)
     finally:
-        backbone.attention = attention.use(backbone.unet, attend, device)
+        backbone.attention = attention.use(backbone.denoiser, attend, device)
     return ""
 
 
 def _compile(backbone: Backbone, probe: Callable[[], object]) -> str:
     """torch.compile of the repeated blocks where diffusers names them, else of the whole denoiser."""
-    denoiser = backbone.unet
+    denoiser = backbone.denoiser
     try:
         if getattr(denoiser, "_repeated_blocks", None):
             denoiser.compile_repeated_blocks()

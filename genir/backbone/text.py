@@ -1,128 +1,36 @@
-"""Prompts to conditioning: one or two CLIP text encoders, with learned vectors in their input or output."""
+"""Prompts to conditioning: the text encoders of a family, with learned vectors in their input or output."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from genir.backbone.encoders import Encoded, Encoder, frozen
 from genir.backbone.tokenizers import PromptTokenizer, fill, layout
 from genir.dualprompt import DualPrompt
-from genir.errors import ModelError
 from genir.records import Conditioning
-
-if TYPE_CHECKING:
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 Side = Literal["positive", "negative"]
 
 
-class LearnedEmbedding(nn.Module):
-    """A frozen token table and, for ids from `vocab` on, learned vectors: positive ones first, then negative
-    ones.
-
-    The vectors are float32 parameters of M x D beside the table, so an optimiser sees nothing else.
-    """
-
-    def __init__(self, table: nn.Embedding, positive_MD: Tensor, negative_MD: Tensor):
-        super().__init__()
-        self.table = table
-        self.vocab = table.num_embeddings
-        self.positive = _frozen(positive_MD, table.weight.device)
-        self.negative = _frozen(negative_MD, table.weight.device)
-
-    @property
-    def weight(self) -> Tensor:
-        """The frozen table: transformers and diffusers read its dtype and device."""
-        return self.table.weight
-
-    def forward(self, ids_NL: Tensor) -> Tensor:
-        """Ids (N, L) -> vectors (N, L, D)."""
-        embeds_NLD = self.table(ids_NL.clamp(max=self.vocab - 1))
-        learned_MD = torch.cat([self.positive, self.negative]).to(embeds_NLD.dtype)
-        extra_NLD = learned_MD[(ids_NL - self.vocab).clamp(min=0)]
-        return torch.where((ids_NL >= self.vocab).unsqueeze(-1), extra_NLD, embeds_NLD)
-
-
-class ClipEncoder:
-    """One tokenizer with its text encoder; `layer` is the hidden state that the denoiser was trained on.
-
-    A prompt is read in `chunks` pieces, whose hidden states stand side by side; the pooled vector is that of the first,
-    as in ComfyUI.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        tokenizer: CLIPTokenizer,
-        model: CLIPTextModel | CLIPTextModelWithProjection,
-        layer: Literal["last", "penultimate"],
-        chunks: int = 1,
-    ):
-        self.name = name
-        self.model = model
-        self.layer = layer
-        self.core: Any = model.text_model if hasattr(model, "text_projection") else model
-        # Configs of 2022 say eos_token_id 2: then transformers pools at the largest id, a learned one
-        self.core.eos_token_id = tokenizer.eos_token_id
-        positions = model.config.max_position_embeddings
-        self.tokenizer = PromptTokenizer(tokenizer, min(tokenizer.model_max_length, positions), chunks)
-        self._table: nn.Embedding = self.core.embeddings.token_embedding
-        if len(tokenizer) > self._table.num_embeddings:
-            sizes = f"{len(tokenizer)} tokens, the table of {name} has {self._table.num_embeddings}"
-            raise ModelError(f"text encoder {name}: its tokenizer has {sizes}; they are not of one model")
-
-    @property
-    def vocab(self) -> int:
-        """Size of the frozen token table; learned vectors have ids from here on."""
-        return self._table.num_embeddings
-
-    @property
-    def width(self) -> int:
-        """D, the width of a token vector."""
-        return self._table.embedding_dim
-
-    @property
-    def learned(self) -> LearnedEmbedding | None:
-        """The installed learned vectors."""
-        current = self.core.embeddings.token_embedding
-        return current if isinstance(current, LearnedEmbedding) else None
-
-    def install(self, positive_MD: Tensor, negative_MD: Tensor) -> None:
-        """Put learned vectors beside the token table, in place of earlier ones."""
-        self.core.embeddings.token_embedding = LearnedEmbedding(self._table, positive_MD, negative_MD)
-
-    def remove(self) -> None:
-        """Put the plain token table back."""
-        self.core.embeddings.token_embedding = self._table
-
-    def encode(self, ids_NL: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(hidden states (N, L, D), projected pooled vector (N, P) if the encoder has one) of token ids."""
-        count, length = ids_NL.shape
-        ids_NL = ids_NL.reshape(-1, self.tokenizer.positions)  # every chunk by itself
-        mask_NL = None
-        # As the pipelines do: a mask for Stable Diffusion if its config says so, never for SDXL
-        if self.layer == "last" and getattr(self.model.config, "use_attention_mask", False):
-            ends_N1 = (ids_NL == self.core.eos_token_id).int().argmax(dim=1, keepdim=True)
-            mask_NL = (torch.arange(ids_NL.shape[1], device=ids_NL.device) <= ends_N1).long()
-        out = self.model(ids_NL, attention_mask=mask_NL, output_hidden_states=self.layer == "penultimate")
-        hidden_NLD = out.last_hidden_state if self.layer == "last" else out.hidden_states[-2]
-        pooled_NP = getattr(out, "text_embeds", None)
-        first_NP = None if pooled_NP is None else pooled_NP[:: self.tokenizer.chunks]
-        return hidden_NLD.reshape(count, length, -1), first_NP
-
-
 @dataclass
 class TextEncoders:
-    """All text encoders of a family and the learned pair in use; their outputs are joined along the width."""
+    """All text encoders of a model and the learned pair in use."""
 
-    encoders: Sequence[ClipEncoder]
+    encoders: Sequence[Encoder]
+    merge: Callable[[Sequence[Encoded]], Encoded]
+    """What the denoiser is told of what the encoders say: the family's adapter has it."""
+    tokenizers: Sequence[PromptTokenizer] = ()
+    """Of a family that only its pipeline's call encodes, and that has no encoders here."""
     dual: DualPrompt | None = None
-    cache: Mapping[str, Conditioning] | None = None
-    """Features by text, for a learner of an output-mode pair: the encoders are frozen, so they need not run again."""
+    cache: Mapping[tuple[Side, str], Conditioning] | None = None
+    """Features by side and text, for a learner of an output-mode pair: the encoders are frozen, so they need not run
+    again.
+    """
 
     def __post_init__(self) -> None:
         self._output: dict[Side, dict[str, nn.Parameter]] = {"positive": {}, "negative": {}}
@@ -130,6 +38,8 @@ class TextEncoders:
 
     def offload(self) -> None:
         """Move the encoders to the CPU, until the next `encode`, which computes where it always did."""
+        if not self.encoders:
+            return
         self._home = self._home or self.encoders[0].model.device
         self._move(torch.device("cpu"))
 
@@ -149,8 +59,8 @@ class TextEncoders:
                 encoder.remove()
         if dual is not None and dual.mode == "output":
             device = self.encoders[0].model.device
-            self._output["positive"] = {name: _frozen(tensor, device) for name, tensor in dual.positive.items()}
-            self._output["negative"] = {name: _frozen(tensor, device) for name, tensor in dual.negative.items()}
+            self._output["positive"] = {name: frozen(tensor, device) for name, tensor in dual.positive.items()}
+            self._output["negative"] = {name: frozen(tensor, device) for name, tensor in dual.negative.items()}
         self.dual = dual
 
     def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
@@ -169,51 +79,77 @@ class TextEncoders:
         In output mode the last M positions give way to the learned vectors and the captions are cut to leave
         room.
         """
-        if side and self.cache is not None and all(text in self.cache for text in texts):
-            return self._join(stacked([self.cache[text] for text in texts]), side)
+        if side and self.cache is not None and all((side, text) in self.cache for text in texts):
+            return self._join(stacked([self.cache[side, text] for text in texts]), side)
         return self._join(self.features(texts, side), side)
 
     def features(self, texts: Sequence[str], side: Side | None) -> Conditioning:
         """What the encoders say of N prompts, before an output-mode pair takes its positions."""
         if self._home is not None:
             self._move(self._home)
-        states, pooled_NP = [], None
-        cut = [False] * len(texts)
+        if not self.encoders:
+            cut = [any(one.ids([text])[1] for one in self.tokenizers) for text in texts]
+            return Conditioning(torch.empty(len(texts), 0, 0), None, tuple(cut), texts=tuple(texts))
+        said, cut = [], [False] * len(texts)
         for encoder in self.encoders:
             rows = [self._ids(encoder, text, side) for text in texts]
             cut = [before or now for before, (_, now) in zip(cut, rows, strict=True)]
-            ids_NL = torch.tensor([ids for ids, _ in rows], device=encoder.model.device)
-            hidden_NLD, projected_NP = encoder.encode(ids_NL)
-            states.append(hidden_NLD)
-            pooled_NP = projected_NP if projected_NP is not None else pooled_NP
-        return Conditioning(torch.cat(states, dim=-1), pooled_NP, tuple(cut))
+            said.append(encoder.encode(torch.tensor([ids for ids, _ in rows], device=encoder.model.device)))
+        whole = self.merge(said)
+        return Conditioning(whole.hidden_NLD, whole.pooled_NP, tuple(cut), whole.mask_NL)
+
+    @torch.no_grad()
+    def states_of(self, words: str, count: int) -> Tensor:
+        """`count` of the encoded words' own states (count, D), float32, in order, repeated or cut to the number; empty
+        where no encoder reads a token in them.
+        """
+        reader = next((one for one in reversed(self.encoders) if one.tokenizer.reader.gives_way), self.encoders[0])
+        found = reader.tokenizer.tokenizer(words, add_special_tokens=False).input_ids
+        states_LD = self.features([words], None).embeds_NLD[0]
+        first = reader.tokenizer.first
+        if reader is self.encoders[-1]:  # encoders in a row: the last one has the last positions
+            first += len(states_LD) - reader.tokenizer.length
+        rows = torch.arange(count if found else 0) % max(1, min(len(found), reader.tokenizer.most))
+        return states_LD[first + rows].float().cpu()
 
     def _join(self, features: Conditioning, side: Side | None) -> Conditioning:
         learned = self._output[side] if side else {}
-        embeds_NLD, pooled_NP = features.embeds_NLD, features.pooled_NP
+        embeds_NLD, pooled_NP, mask_NL = features.embeds_NLD, features.pooled_NP, features.mask_NL
         if "embeds" in learned:
             embeds_NLD = join_output(embeds_NLD, learned["embeds"])
+            if mask_NL is not None:
+                mask_NL = mask_NL.clone()
+                mask_NL[:, -len(learned["embeds"]) :] = 1
         if "pooled" in learned and pooled_NP is not None:
             pooled_NP = pooled_NP + learned["pooled"].to(pooled_NP.dtype)
-        return Conditioning(embeds_NLD, pooled_NP, features.truncated)
+        return replace(features, embeds_NLD=embeds_NLD, pooled_NP=pooled_NP, mask_NL=mask_NL)
 
-    def _ids(self, encoder: ClipEncoder, text: str, side: Side | None) -> tuple[list[int], bool]:
-        dual = self.dual
+    def _ids(self, encoder: Encoder, text: str, side: Side | None) -> tuple[list[int], bool]:
+        tokenizer, dual = encoder.tokenizer, self.dual
         if side == "negative" and dual is not None and dual.mode == "tokens":
             first = encoder.vocab + dual.tokens("positive")
             learned = list(range(first, first + dual.tokens("negative")))
-            return encoder.tokenizer.ids(fill(dual.template_negative, text, learned))
+            return tokenizer.ids(fill(dual.template_negative, text, learned), instructed=False)
         # Output mode has as many negative vectors as positive ones, so both sides leave the same room
-        return encoder.tokenizer.ids(*layout(text, dual if side else None, encoder.vocab))
+        pieces, reserved = layout(text, dual if side else None, tokenizer, encoder.vocab)
+        return tokenizer.ids(pieces, reserved, instructed=side == "positive")
+
+
+def side_by_side(said: Sequence[Encoded]) -> Encoded:
+    """Encoders that read the same positions, joined along the width; the pooled vector of the last one that has it."""
+    pooled = [one.pooled_NP for one in said if one.pooled_NP is not None]
+    return Encoded(torch.cat([one.hidden_NLD for one in said], dim=-1), pooled[-1] if pooled else None, said[0].mask_NL)
 
 
 def stacked(parts: Sequence[Conditioning]) -> Conditioning:
     """One batch of several, in order."""
     pooled = [part.pooled_NP for part in parts if part.pooled_NP is not None]
+    masks = [part.mask_NL for part in parts if part.mask_NL is not None]
     return Conditioning(
         torch.cat([part.embeds_NLD for part in parts]),
         torch.cat(pooled) if pooled else None,
         tuple(cut for part in parts for cut in part.truncated),
+        torch.cat(masks) if masks else None,
     )
 
 
@@ -222,8 +158,3 @@ def join_output(embeds_NLD: Tensor, learned_MD: Tensor) -> Tensor:
     count = learned_MD.shape[0]
     learned_NMD = learned_MD.to(embeds_NLD.dtype).expand(embeds_NLD.shape[0], -1, -1)
     return torch.cat([embeds_NLD[:, :-count], learned_NMD], dim=1)
-
-
-def _frozen(tensor: Tensor, device: torch.device) -> nn.Parameter:
-    # float32 whatever the encoder's dtype: an optimiser's small steps would be lost in float16
-    return nn.Parameter(tensor.detach().to(device, torch.float32, copy=True), requires_grad=False)

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from genir.errors import ModelError
 
-COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+COMPONENTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 """Components that have weights."""
-
-_STEMS = {"text_encoder": ("model", "pytorch_model"), "text_encoder_2": ("model", "pytorch_model")}
-_DIFFUSERS_STEMS = ("diffusion_pytorch_model",)
 
 
 def stems(component: str) -> tuple[str, ...]:
     """Names of a component's weight file without its suffix, the usual one first."""
-    return _STEMS.get(component, _DIFFUSERS_STEMS)
+    return ("model", "pytorch_model") if component.startswith("text_encoder") else ("diffusion_pytorch_model",)
 
 
 def chosen(component: str, listing: Iterable[str], variant: str | None) -> list[str]:

@@ -41,7 +41,7 @@ Sizes = Annotated[
 class GuidanceConfig(Strict):
     """Classifier-free guidance; start, end and delay are fractions of the steps."""
 
-    scale: float = Field(default=5.0, ge=0.0, le=100.0, description="CFG scale; 1 runs no negative pass")
+    scale: float = Field(default=5.0, ge=0.0, le=100.0, description="CFG scale; 1 or less runs no negative pass")
     start: float = Field(
         default=0.0, ge=0.0, le=1.0, description="guidance begins here; before it the negative pass is skipped"
     )
@@ -51,6 +51,12 @@ class GuidanceConfig(Strict):
     delay: float = Field(default=0.0, ge=0.0, le=1.0, description="until here the negative is the plain empty prompt")
     rescale: float = Field(
         default=0.0, ge=0.0, le=1.0, description="share by which the contrast is brought back to the unguided one"
+    )
+    true_cfg: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=100.0,
+        description="models that are told `scale` (FLUX.1-dev, LCM): above 1 a negative pass as well",
     )
 
     @model_validator(mode="after")

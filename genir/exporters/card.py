@@ -13,9 +13,6 @@ _NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M
 SPLITS = {"train": "train", "val": "validation"}
 """Folder or file prefix -> what Hugging Face calls the split."""
 SYNTHETIC = "Pictures that a model made carry the IPTC digital source type `trainedAlgorithmicMedia`."
-LICENCE = (
-    "Licence of the model that made the pictures: {}. Whether its terms allow training on its output was not assessed."
-)
 NOT_ASSESSED = (
     "Not assessed: whatever no gate looked for, what a detector misses, likeness to real persons, places or works, "
     "text that identifies somebody, copies of training images."
@@ -31,6 +28,8 @@ class About:
     """How the pictures came to be: a sentence or several."""
     licence: str
     """Of the model that made them; "unknown" where nobody said."""
+    outputs: str = ""
+    """May they train other models? Empty where nobody read the licence."""
 
 
 def card(about: About, counts: Mapping[str, int], synthetic: int, files: str, columns: Mapping[str, str]) -> str:
@@ -59,9 +58,16 @@ def card(about: About, counts: Mapping[str, int], synthetic: int, files: str, co
         "|---|---|",
         *(f"| `{name}` | {meaning} |" for name, meaning in columns.items()),
         "",
-        f"{LICENCE.format(about.licence)} {NOT_ASSESSED}",
+        f"{licence_in_words(about.licence, about.outputs)} {NOT_ASSESSED}",
     ]
     return front + "\n".join(lines) + "\n"
+
+
+def licence_in_words(name: str, outputs: str) -> str:
+    """What is known of the licence of the model that made pictures, and of training on them."""
+    told = f"May they train other models? {outputs} (genir's reading, no legal advice)."
+    unread = "Whether its terms allow training on its output was not assessed."
+    return f"Licence of the model that made the pictures: {name}. {unread if outputs in ('', 'unknown') else told}"
 
 
 def header(

@@ -67,11 +67,11 @@ class Pair:
     def _begun(self) -> Iterator[None]:
         """The pair as it began, without its LoRA and without gradients."""
         current = [parameter.data for parameter in self._learned]
-        tuned = bool(getattr(self._backbone.unet, "peft_config", None))
+        tuned = bool(getattr(self._backbone.denoiser, "peft_config", None))
         for parameter, begun in zip(self._learned, self._reference, strict=True):
             parameter.data = begun
         if tuned:
-            self._backbone.unet.disable_adapters()
+            self._backbone.denoiser.disable_adapters()
         try:
             with torch.no_grad():
                 yield
@@ -79,4 +79,4 @@ class Pair:
             for parameter, now in zip(self._learned, current, strict=True):
                 parameter.data = now
             if tuned:
-                self._backbone.unet.enable_adapters()
+                self._backbone.denoiser.enable_adapters()

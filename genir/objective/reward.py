@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from genir.backbone.loss import ddim_step
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -46,7 +44,7 @@ class Reward:
             sides = backbone.encode_positive(examples.captions), backbone.encode_negative("", len(examples))
             for t, t_next in zip(self._timesteps[:last], self._timesteps[1 : last + 1], strict=True):
                 clean_NCHW = backbone.predict_clean(latents_NCHW, t, *sides, self._scale)
-                latents_NCHW = ddim_step(backbone.training, latents_NCHW, clean_NCHW, t, t_next)
+                latents_NCHW = backbone.process.step(latents_NCHW, clean_NCHW, t, t_next)
         sides = backbone.encode_positive(examples.captions), backbone.encode_negative("", len(examples))
         clean_NCHW = backbone.predict_clean(latents_NCHW, self._timesteps[last], *sides, self._scale)
         return -functional.logsigmoid(self._classifier(clean_NCHW)).mean()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genir import embedded
-from genir.backbone import files, hub
+from genir.backbone import about, files, hub
+from genir.backbone.families import FAMILIES
 from genir.config.gates import PYIQA
 from genir.errors import ConfigError
 from genir.resources import locate
@@ -38,9 +39,9 @@ def model_identity(model: Model) -> dict[str, str]:
     )
 
 
-def model_geometry(model: Model) -> files.Geometry | None:
-    """The sizes that the model can make, as far as its configs say; raises ModelError."""
-    return files.geometry(model.id, revision=model.revision, variant=model.variant, config=model.config)
+def model_about(model: Model) -> about.About | None:
+    """What the configs of the model say of it; None for a single file without them. Raises ModelError."""
+    return about.about(model.id, revision=model.revision, variant=model.variant, config=model.config)
 
 
 def load_backbone(model: Model, device: torch.device, *, offloaded: bool = False) -> Backbone:
@@ -49,7 +50,8 @@ def load_backbone(model: Model, device: torch.device, *, offloaded: bool = False
 
     dtype = model.dtype
     if offloaded and dtype == "auto" and device.type != "cpu":
-        dtype = "float16"
+        described = model_about(model)
+        dtype = "float16" if described is None else FAMILIES[described.family].half
     return load(
         model.id,
         revision=model.revision,
@@ -94,7 +96,7 @@ def make_fast(backbone: Backbone, config: Generate, device: torch.device, size: 
 
     def two_steps() -> None:
         side = backbone.encode_empty(config.batch)
-        backbone.sample_latents(
+        backbone.generate(
             side,
             side,
             empty=side,

@@ -13,7 +13,7 @@ import yaml
 
 from genir import __version__, storage
 from genir.config.generate import Gates
-from genir.exporters.card import LICENCE, NOT_ASSESSED, SYNTHETIC, header
+from genir.exporters.card import NOT_ASSESSED, SYNTHETIC, header, licence_in_words
 from genir.runs.summary import Summary, read_plan, summarise
 from genir.shards import reader
 from genir.shards.files import ShardFiles
@@ -123,7 +123,7 @@ def _of_images(root: Path, plan: dict[str, Any], made: int, synthetic: int) -> l
         f"Kept where: {', '.join(checks) or 'nothing was asked'}. The first check that fails is the reason. "
         f"{looked_for(plan)}",
         "",
-        LICENCE.format(env.get("model_licence") or "unknown"),
+        _licence(env),
     ]
 
 
@@ -151,9 +151,7 @@ def _origin(place: str) -> str:
     env = _json(root / "env.json")
     if "model" not in env:
         return f"HQ from `{root.name}`: not made by genir, their licence was not asked."
-    return f"HQ from `{root.name}`, made with the model {_model(env)}. " + LICENCE.format(
-        env.get("model_licence") or "unknown"
-    )
+    return f"HQ from `{root.name}`, made with the model {_model(env)}. {_licence(env)}"
 
 
 def _model(env: dict[str, Any]) -> str:
@@ -178,3 +176,7 @@ def _gates(plan: dict[str, Any]) -> Gates | None:
 
 def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def _licence(env: dict[str, Any]) -> str:
+    return licence_in_words(env.get("model_licence") or "unknown", env.get("outputs_may_train") or "")

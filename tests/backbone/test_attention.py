@@ -27,17 +27,17 @@ def broken_xformers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("broken_xformers")
 def test_a_kernel_that_fails_leaves_sdpa(sd: Backbone, caplog: pytest.LogCaptureFixture) -> None:
-    before = {name: type(processor) for name, processor in sd.unet.attn_processors.items()}
+    before = {name: type(processor) for name, processor in sd.denoiser.attn_processors.items()}
     # The probe itself runs on the CPU here; only the device named is CUDA
-    reason = attention._try_xformers(sd.unet, torch.device("cpu"))
+    reason = attention._try_xformers(sd.denoiser, torch.device("cpu"))
     assert reason == "No operator found for `memory_efficient_attention_forward`"
-    assert {name: type(processor) for name, processor in sd.unet.attn_processors.items()} == before
+    assert {name: type(processor) for name, processor in sd.denoiser.attn_processors.items()} == before
 
 
 def test_auto_and_sdpa_ask_for_nothing(sd: Backbone, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="genir"):
-        assert attention.use(sd.unet, "auto", torch.device("cuda")) == "sdpa"
-        assert attention.use(sd.unet, "sdpa", torch.device("cpu")) == "sdpa"
+        assert attention.use(sd.denoiser, "auto", torch.device("cuda")) == "sdpa"
+        assert attention.use(sd.denoiser, "sdpa", torch.device("cpu")) == "sdpa"
     assert not caplog.records
 
 

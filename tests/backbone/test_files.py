@@ -159,9 +159,9 @@ def half_downloaded(folder: Path) -> None:
 
 FOLDERS: list[tuple[Callable[[Path], None], str | None, str]] = [
     (
-        edited("model_index.json", _class_name="FluxPipeline"),
+        edited("model_index.json", _class_name="Flux2Pipeline"),
         None,
-        "family FluxPipeline is not supported; known: StableDiffusionPipeline, StableDiffusionXLPipeline",
+        "family Flux2Pipeline is not supported; known: StableDiffusionPipeline, StableDiffusionXLPipeline, PixArt",
     ),
     (without("model_index.json"), None, "no model_index.json; give a folder or hub id in diffusers' layout"),
     (lambda folder: (folder / "model_index.json").write_text("{"), None, "model_index.json cannot be read"),

@@ -67,7 +67,7 @@ POSITIVE, NEGATIVE, EMPTY = [1.0, 1.0], [-1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 
             Guidance(4.0, start=0.1, end=0.5, delay=0.2),
             [POSITIVE] + [EMPTY] + [NEGATIVE] * 3 + [POSITIVE] * 5,
         ),
-        (Guidance(0.0), [NEGATIVE] * 10),
+        (Guidance(0.0), [POSITIVE] * 10),
     ],
     ids=["whole", "scale-1", "interval", "nothing", "delay", "both", "scale-0"],
 )
@@ -77,8 +77,8 @@ def test_which_passes_are_run(guidance: Guidance, calls: list[list[float]]) -> N
 
 def test_scale_is_diffusers_formula() -> None:
     # One DDIM step is linear in the model's answer, so the result is linear in the scale
-    at = {scale: run(Guidance(scale), steps=1)[0] for scale in (0.0, 1.0, 3.0)}
-    torch.testing.assert_close(at[3.0], at[0.0] + 3.0 * (at[1.0] - at[0.0]), atol=1e-5, rtol=1e-5)
+    at = {scale: run(Guidance(scale), steps=1)[0] for scale in (1.0, 2.0, 3.0)}
+    torch.testing.assert_close(at[3.0], at[1.0] + 2.0 * (at[2.0] - at[1.0]), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_images_do_not_depend_on_their_neighbours(sd: Backbone) -> None:
 
 def test_the_interval_saves_denoiser_rows(sd: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    handle = sd.unet.register_forward_pre_hook(lambda module, args: rows.append(args[0].shape[0]))
+    handle = sd.denoiser.register_forward_pre_hook(lambda module, args: rows.append(args[0].shape[0]))
     sd.generate(
         sd.encode_positive(["a cat"] * 2), sd.encode_negative("dirty", 2),
         size_HW=(32, 32), seeds=[1, 2], steps=10, guidance=Guidance(5.0, start=0.2, end=0.6),

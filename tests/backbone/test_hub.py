@@ -77,8 +77,8 @@ def test_an_unknown_family_is_refused_before_weights_are_downloaded(
 ) -> None:
     fake.source = tmp_path / "flux"
     fake.source.mkdir()
-    (fake.source / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    with pytest.raises(ModelError, match="model owner/model: family FluxPipeline is not supported; known: "):
+    (fake.source / "model_index.json").write_text('{"_class_name": "Flux2Pipeline"}')
+    with pytest.raises(ModelError, match="model owner/model: family Flux2Pipeline is not supported; known: "):
         files.find("owner/model")
     assert fake.downloads == [["model_index.json"]]
 

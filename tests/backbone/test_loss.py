@@ -10,8 +10,9 @@ import tiny
 import torch
 from torch import Tensor
 
+from genir.backbone.forward import VariancePreserving, forward_process
 from genir.backbone.guidance import DenoiserInput, Guidance, denoise
-from genir.backbone.loss import ddim_step, denoising_loss, guided_clean, training_scheduler
+from genir.backbone.loss import denoising_loss, guided_clean
 from genir.backbone.model import Backbone
 from genir.errors import ModelError
 
@@ -38,18 +39,19 @@ def oracle(clean_NCHW: Tensor, alphas: Tensor, kind: str) -> Any:
 def test_loss_of_the_right_answer_is_zero(name: str, kind: str) -> None:
     torch.manual_seed(0)
     sampler = getattr(diffusers, name).from_config(tiny.scheduler(kind).config)
-    training = training_scheduler(sampler)
+    process = forward_process(sampler)
+    assert isinstance(process, VariancePreserving)
     clean, noise = torch.randn(2, *SHAPE), torch.randn(2, *SHAPE)
     timesteps = torch.tensor([40, 700])
-    predict = oracle(clean, training.alphas_cumprod, kind)
-    loss = denoising_loss(predict, training, clean, noise, timesteps, TOLD)
+    predict = oracle(clean, process.kept_T, kind)
+    loss = denoising_loss(predict, process, clean, noise, timesteps, TOLD)
     assert loss.shape == (2,)
     assert loss.max() < 1e-8
 
     def off_by_half(*args: Any) -> Tensor:
         return predict(*args) + torch.tensor([0.0, 0.5]).reshape(2, 1, 1, 1)
 
-    wrong = denoising_loss(off_by_half, training, clean, noise, timesteps, TOLD)
+    wrong = denoising_loss(off_by_half, process, clean, noise, timesteps, TOLD)
     torch.testing.assert_close(wrong, torch.tensor([0.0, 0.25]), atol=1e-5, rtol=1e-4)
 
 
@@ -61,7 +63,9 @@ def test_samplers_land_on_the_clean_latents(name: str, kind: str) -> None:
     own = dict(tiny.scheduler(kind).config) | {"timestep_spacing": "leading"}
     sampler = getattr(diffusers, name).from_config(own, **options)
     clean = torch.randn(2, *SHAPE)
-    alphas = training_scheduler(sampler).alphas_cumprod
+    process = forward_process(sampler)
+    assert isinstance(process, VariancePreserving)
+    alphas = process.kept_T
     found = denoise(
         oracle(clean, alphas, kind), sampler, SHAPE, TOLD, None, None,
         seeds=[3, 4], steps=20, guidance=Guidance(1.0), should_stop=lambda: False,
@@ -71,7 +75,7 @@ def test_samplers_land_on_the_clean_latents(name: str, kind: str) -> None:
 
 def test_a_sampler_without_betas_has_no_loss() -> None:
     with pytest.raises(ModelError, match="EDMEulerScheduler with prediction type epsilon: the denoising loss needs"):
-        training_scheduler(diffusers.EDMEulerScheduler())
+        forward_process(diffusers.EDMEulerScheduler())
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
@@ -94,15 +98,16 @@ def test_backbone_loss_is_per_image(family: str, request: pytest.FixtureRequest)
 @pytest.mark.parametrize("kind", KINDS)
 def test_guided_steps_of_the_right_answer_are_clean_and_land_on_themselves(kind: str) -> None:
     torch.manual_seed(0)
-    training = training_scheduler(tiny.scheduler(kind))
+    process = forward_process(tiny.scheduler(kind))
+    assert isinstance(process, VariancePreserving)
     clean, noise = torch.randn(2, *SHAPE), torch.randn(2, *SHAPE)
 
     def predict(latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
-        return oracle(torch.cat([clean, clean]), training.alphas_cumprod, kind)(latents_NCHW, t, inputs)
+        return oracle(torch.cat([clean, clean]), process.kept_T, kind)(latents_NCHW, t, inputs)
 
     def noisy(t: int) -> Tensor:
-        return training.add_noise(clean, noise, torch.tensor([t, t]))
+        return process.noisy(clean, noise, torch.tensor([t, t]))
 
-    found = guided_clean(predict, training, noisy(700), 700, TOLD, TOLD, 5.0)
+    found = guided_clean(predict, process, noisy(700), 700, TOLD, TOLD, 5.0)
     torch.testing.assert_close(found, clean, atol=1e-3, rtol=0)
-    torch.testing.assert_close(ddim_step(training, noisy(700), clean, 700, 300), noisy(300), atol=1e-4, rtol=0)
+    torch.testing.assert_close(process.step(noisy(700), clean, 700, 300), noisy(300), atol=1e-4, rtol=0)

@@ -171,5 +171,5 @@ def test_images_equal(family: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_default_size_is_the_pipelines(sd: Backbone, sdxl: Backbone) -> None:
-    assert sd.size_multiple == tiny.sd().vae_scale_factor == 2
-    assert sd.default_size == sdxl.default_size == (64, 64)
+    assert sd.geometry.multiple == tiny.sd().vae_scale_factor == 2
+    assert sd.geometry.native_HW == sdxl.geometry.native_HW == (64, 64)

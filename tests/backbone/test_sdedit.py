@@ -110,7 +110,7 @@ def test_the_interval_counts_over_the_whole_schedule(sd: Backbone) -> None:
     """The last three of five steps run; of these 0.8 .. 1.0 is the last."""
     rows: list[int] = []
     latents = sd.encode_images(photographs((32, 32)), SEEDS)
-    handle = sd.unet.register_forward_pre_hook(lambda module, args: rows.append(args[0].shape[0]))
+    handle = sd.denoiser.register_forward_pre_hook(lambda module, args: rows.append(args[0].shape[0]))
     sd.sample_latents(
         sd.encode_positive(PROMPTS), sd.encode_negative("dirty", 2), size_HW=(32, 32), seeds=SEEDS,
         steps=STEPS, guidance=Guidance(4.0, start=0.8), start=Start(latents, 0.6),

@@ -26,7 +26,7 @@ def word_vectors(backbone: Backbone, words: str) -> dict[str, torch.Tensor]:
     for encoder in backbone.text.encoders:
         ids = encoder.tokenizer.tokenizer(words, add_special_tokens=False).input_ids
         assert len(ids) == len(words.split())
-        found[encoder.name] = encoder._table.weight[ids].detach().clone()
+        found[encoder.name] = encoder.table.weight[ids].detach().clone()
     return found
 
 
@@ -37,7 +37,7 @@ def tokens_pair(backbone: Backbone, positive: str = "sharp clean", negative: str
 
 def output_pair(backbone: Backbone, count: int = 4) -> DualPrompt:
     torch.manual_seed(3)
-    width = backbone.unet.config.cross_attention_dim
+    width = backbone.adapter.text_width
     sides = ({"embeds": torch.randn(count, width)}, {"embeds": torch.randn(count, width)})
     return DualPrompt("output", *sides, model_id=backbone.id, family=backbone.family)
 
@@ -217,19 +217,19 @@ def test_gradients_reach_only_the_vectors(backbone: Backbone, mode: str) -> None
     assert all(p.grad is None or not p.grad.any() for p in vectors["negative"].values())
     backbone.loss(clean, backbone.encode_negative("", 1), **step).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vectors["negative"].values())
-    assert not any(p.requires_grad for p in backbone.unet.parameters())
+    assert not any(p.requires_grad for p in backbone.denoiser.parameters())
 
 
 def test_the_lora_of_a_pair_is_fused_once(sd_folder: Path) -> None:
     backbone = load(str(sd_folder))
-    layer = backbone.unet.mid_block.attentions[0].transformer_blocks[0].attn2.to_k
+    layer = backbone.denoiser.mid_block.attentions[0].transformer_blocks[0].attn2.to_k
     before = layer.weight.detach().clone()
-    tensors = tiny.lora(backbone.unet)
+    tensors = tiny.lora(backbone.denoiser)
     down, up = tensors.values()
     dual = replace(tokens_pair(backbone), lora=tensors)
     backbone.apply(dual)
     backbone.apply(dual)
-    after = backbone.unet.mid_block.attentions[0].transformer_blocks[0].attn2.to_k.weight
+    after = backbone.denoiser.mid_block.attentions[0].transformer_blocks[0].attn2.to_k.weight
     torch.testing.assert_close(after, before + up @ down, atol=1e-5, rtol=1e-5)
     with pytest.raises(ModelError, match="load the model again"):
         backbone.apply(None)

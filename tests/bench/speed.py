@@ -55,7 +55,7 @@ class Row:
     def prepare(self):
         self.backbone = load("embedded", dtype=self.dtype)
         self.used = speed.use(self.backbone, self.wanted, CPU, "auto", lambda: self.make(["a lake"] * BATCH, 0, 2))
-        self.backbone.unet.register_forward_pre_hook(self.count, with_kwargs=True)
+        self.backbone.denoiser.register_forward_pre_hook(self.count, with_kwargs=True)
         self.make(["a lake"] * BATCH, 0, 1)  # start-up
         self.passes = 0
 

@@ -43,6 +43,7 @@ OTHERS: dict[str, Any] = {
     "guidance.end": 0.9,
     "guidance.delay": 0.2,
     "guidance.rescale": 0.7,
+    "guidance.true_cfg": 2.0,
     "micro.original": [512, 512],
     "micro.crop": [0, 8],
     "micro.target": [512, 512],

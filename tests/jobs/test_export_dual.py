@@ -44,7 +44,7 @@ def test_diffusers_reads_the_files_and_encodes_the_same(tmp_path, family):
 
 def test_comfyui_and_a1111_files_hold_all_encoders(tmp_path):
     backbone = load(str(tiny.saved(tiny.sdxl(), tmp_path / "model")))
-    dual = learned(backbone, lora=tiny.lora(backbone.unet))
+    dual = learned(backbone, lora=tiny.lora(backbone.denoiser))
     dualprompt.save(dual, tmp_path / "pair.safetensors")
     export_dual(str(tmp_path / "pair.safetensors"), str(tmp_path / "out"), "hq")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())

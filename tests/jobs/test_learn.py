@@ -101,7 +101,7 @@ def test_ten_steps_change_the_vectors_and_nothing_else(place, tmp_path, monkeypa
     assert learn(config(place, run, "steps=10", "checkpoint.every=10", f"mode={mode}", *pooled, family=family)) == 0
     (backbone,) = used
     fresh = load_model(str(place / family))
-    for ours, theirs in ((backbone.unet, fresh.unet), (backbone.vae, fresh.vae)):
+    for ours, theirs in ((backbone.denoiser, fresh.denoiser), (backbone.vae, fresh.vae)):
         assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
     backbone.apply(None)
     for ours, theirs in zip(backbone.text.encoders, fresh.text.encoders, strict=True):

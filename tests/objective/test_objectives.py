@@ -76,7 +76,7 @@ def test_pairs_begin_at_log_2_and_steps_widen_the_margins(backbone: Backbone) ->
 
 def test_the_reference_of_pairs_has_no_lora(backbone: Backbone) -> None:
     learned = [vector for vectors in sides(backbone).values() for vector in vectors]
-    tuned = lora.attach(backbone.unet, 2, ["attn1", "attn2"], seed=3)
+    tuned = lora.attach(backbone.denoiser, 2, ["attn1", "attn2"], seed=3)
     with torch.no_grad():
         for parameter in tuned:
             parameter.normal_()
@@ -109,7 +109,7 @@ def test_the_reward_reaches_both_prompts_and_rises(backbone: Backbone) -> None:
         assert all(reached(learned))
         optimizer.step()
     assert reward(examples(1), 0) < begun[0]
-    assert not any(parameter.requires_grad for parameter in backbone.unet.parameters())
+    assert not any(parameter.requires_grad for parameter in backbone.denoiser.parameters())
 
 
 @pytest.mark.parametrize("size", [(8, 8), (6, 12)])

@@ -116,7 +116,8 @@ class Launch:
             made += f" Images by the model {env['model']}."
         if self.run.scale:
             made += f" LQ: {self.run.scale} times smaller, degraded as `plan.json` of that run says."
-        return About(self.folder.out.resolve().name, made, str(env.get("model_licence", "unknown")))
+        licence, outputs = env.get("model_licence", "unknown"), env.get("outputs_may_train", "")
+        return About(self.folder.out.resolve().name, made, str(licence), str(outputs))
 
     def meaning(self) -> dict[str, Any]:
         """What makes two exports the same."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genir import ranks, storage
 from genir.backbone import files as model_files
+from genir.backbone.families import FAMILIES
 from genir.errors import ConfigError
 from genir.images import estimated_bytes
 from genir.jobs.generate import sizes
@@ -21,7 +22,7 @@ from genir.runs.build import (
     load_backbone,
     load_dual,
     make_fast,
-    model_geometry,
+    model_about,
     model_identity,
     sampling,
 )
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from genir.backbone.about import About, Geometry
+    from genir.backbone.guidance import Guidance
     from genir.backbone.model import Backbone
     from genir.config.generate import Generate
     from genir.dualprompt import DualPrompt
@@ -64,9 +67,14 @@ class Launch:
         """Options in use, once the model is loaded."""
 
     @cached_property
-    def geometry(self) -> model_files.Geometry | None:
+    def about(self) -> About | None:
+        """What the model's configs say of it, if it has any."""
+        return model_about(self.config.model)
+
+    @property
+    def geometry(self) -> Geometry | None:
         """The sizes that the model can make, as far as its configs say."""
-        return model_geometry(self.config.model)
+        return self.about and self.about.geometry
 
     def _native_size(self) -> tuple[int, int]:
         if self.geometry is None:
@@ -112,6 +120,7 @@ class Launch:
         check_run(self.root, self.meaning())
         import torch
 
+        self._check_family()
         for height, width in self.stored_sizes:
             for gate in self.gates:
                 gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device), [""])
@@ -120,6 +129,25 @@ class Launch:
         if room < 4 * batch:
             facts = f"{human_bytes(room)} free, a batch needs about {human_bytes(batch)}"
             raise ConfigError(f"{folder}: {facts}; free some space or choose another run directory (run=...)")
+
+    def _check_family(self) -> None:
+        """Refuse what the model's family cannot do."""
+        if self.about is None:
+            return
+        self.guidance.of_passes(self.about.is_told_scale)
+        if not FAMILIES[self.about.family].tuned and self.config.dual is not None:
+            raise ConfigError(
+                f"dual {self.config.dual}: family {self.about.family} only generates, with plain prompts; set dual=null"
+            )
+        if not FAMILIES[self.about.family].tuned and self.config.hires is not None:
+            raise ConfigError(f"hires: family {self.about.family} only generates, in one pass; set hires=null")
+
+    @property
+    def guidance(self) -> Guidance:
+        """When and how strongly the negative side pushes."""
+        from genir.backbone.guidance import Guidance
+
+        return Guidance(**self.config.guidance.model_dump())
 
     def existing_folder(self) -> Path:
         """The run directory, or the nearest folder above it that exists."""
@@ -150,7 +178,8 @@ class Launch:
             "model": self.config.model.id,
             "model_files": self.model_files,
             "device": device_name(self.device),
-            "model_licence": backbone.licence,
+            "model_licence": backbone.licence.name,
+            "outputs_may_train": backbone.licence.in_words(),
             "attention": backbone.attention,
             "speed": self.speed,
         }
@@ -187,7 +216,21 @@ class Launch:
             f"in batches of {config.batch}",
             f"shards     {plan.shards_within(config.limit)} of {config.shard_size} tasks",
             f"gates      {self._gates_in_words()}",
+            *self._family_in_words(),
         ]
+
+    def _family_in_words(self) -> list[str]:
+        """Whose images they are, and a negative side that has no part in them."""
+        about, dual = self.about, self.config.dual
+        if about is None:
+            return ["licence    unknown: the single file does not say it"]
+        lines = [f"licence    {about.licence.name}; may its images train other models? {about.licence.in_words()}"]
+        if self.guidance.of_passes(about.is_told_scale).scale <= 1:
+            side = "the dual prompt's negative side" if dual else "`negative`" if self.config.negative else ""
+            told = f"the model is told guidance {self.config.guidance.scale:g}, true_cfg is not above 1"
+            why = told if about.is_told_scale else f"guidance {self.config.guidance.scale:g} is not above 1"
+            lines.append(f"one pass   {why}: no negative pass" + (f", {side} is not used" if side else ""))
+        return lines
 
     def _gates_in_words(self) -> str:
         gates = self.config.gates

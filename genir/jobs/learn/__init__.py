@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from genir.backbone.model import Backbone
+    from genir.backbone.text import Side
     from genir.config.learn import Learn
 
 log = logging.getLogger("genir")
@@ -51,7 +52,7 @@ def learn(config: Learn, source: str | None = None) -> int:
     """
     stop, launch = ranks.StopSignal(), Launch(config, source)
     launch.check()
-    accelerator = _accelerator(config)
+    accelerator = _accelerator(config, launch.half)
     lock = None
     try:
         if accelerator.is_main_process:
@@ -69,11 +70,12 @@ def learn(config: Learn, source: str | None = None) -> int:
             os.close(lock)
 
 
-def _accelerator(config: Learn) -> Accelerator:
+def _accelerator(config: Learn, auto: str) -> Accelerator:
     torch.set_num_threads(config.threads)
     torch.backends.cudnn.deterministic = True
     cpu = config.device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    half = config.model.dtype == "float16" or (config.model.dtype == "auto" and not cpu)
+    dtype = config.model.dtype if config.model.dtype != "auto" else "float32" if cpu else auto
+    half = dtype == "float16"
     if half and cpu:
         raise ConfigError("model.dtype float16: a CPU cannot learn in it; set model.dtype=float32")
     if config.tracker is not None and importlib.util.find_spec(config.tracker) is None:
@@ -109,7 +111,7 @@ class _Session:
         backbone = load_backbone(config.model, accelerator.device)
         learned = self._learned = Learned(backbone, config, launch.start, launch.model_hash)
         if config.gradient_checkpointing:
-            backbone.unet.enable_gradient_checkpointing()
+            backbone.denoiser.enable_gradient_checkpointing()
         draws = self._draws(launch, backbone)
         classifier = launch.root / "cache" / "classifier.safetensors"
         with accelerator.main_process_first():
@@ -222,11 +224,13 @@ class _Session:
 
         cache = self._filled(Cache(folder, "latents", len(pictures)), latents)
         if config.mode == "output":
-            texts = ["", *sorted({pictures[index].caption for index in launch.positives})]
+            captions = sorted({"", *(pictures[index].caption for index in launch.positives)})
+            texts: list[tuple[Side, str]] = [("negative", ""), *(("positive", caption) for caption in captions)]
 
             @torch.no_grad()
             def features(index: int) -> dict[str, torch.Tensor]:
-                return fields(backbone.text.features([texts[index]], "positive"))
+                side, text = texts[index]
+                return fields(backbone.text.features([text], side))
 
             text_cache = self._filled(Cache(folder, "text", len(texts)), features)
             backbone.text.cache = Features(text_cache, texts, accelerator.device)

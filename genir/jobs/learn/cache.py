@@ -11,6 +11,7 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from genir import storage
+from genir.backbone.text import Side
 from genir.errors import Stopped
 from genir.records import Conditioning
 from genir.runs.meter import Meter
@@ -60,21 +61,24 @@ class Cache:
         return self._folder / f"{self._name}-{chunk:06d}.safetensors"
 
 
-class Features(Mapping[str, Conditioning]):
-    """Text -> what the frozen encoders say of it, read from a cache."""
+class Features(Mapping[tuple[Side, str], Conditioning]):
+    """Side and text -> what the frozen encoders say of it, read from a cache."""
 
-    def __init__(self, cache: Cache, texts: Sequence[str], device: torch.device) -> None:
+    def __init__(self, cache: Cache, texts: Sequence[tuple[Side, str]], device: torch.device) -> None:
         self._cache, self._device = cache, device
         self._items = {text: item for item, text in enumerate(texts)}
 
-    def __getitem__(self, text: str) -> Conditioning:
+    def __getitem__(self, text: tuple[Side, str]) -> Conditioning:
         item = self._items[text]
-        embeds_NLD = self._cache.read(item, "embeds").to(self._device)
-        pooled_NP = self._cache.read(item, "pooled").to(self._device)
-        cut = bool(self._cache.read(item, "cut"))
-        return Conditioning(embeds_NLD, pooled_NP if pooled_NP.numel() else None, (cut,))
+        pooled_NP, mask_NL = (self._cache.read(item, name).to(self._device) for name in ("pooled", "mask"))
+        return Conditioning(
+            self._cache.read(item, "embeds").to(self._device),
+            pooled_NP if pooled_NP.numel() else None,
+            (bool(self._cache.read(item, "cut")),),
+            mask_NL if mask_NL.numel() else None,
+        )
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[tuple[Side, str]]:
         return iter(self._items)
 
     def __len__(self) -> int:
@@ -86,5 +90,8 @@ class Features(Mapping[str, Conditioning]):
 
 def fields(features: Conditioning) -> dict[str, Tensor]:
     """What `Features` reads back."""
-    pooled_NP = features.pooled_NP if features.pooled_NP is not None else torch.empty(0)
-    return {"embeds": features.embeds_NLD, "pooled": pooled_NP, "cut": torch.tensor(features.truncated[0])}
+    pooled_NP, mask_NL = (
+        torch.empty(0) if tensor is None else tensor for tensor in (features.pooled_NP, features.mask_NL)
+    )
+    cut = torch.tensor(features.truncated[0])
+    return {"embeds": features.embeds_NLD, "pooled": pooled_NP, "mask": mask_NL, "cut": cut}

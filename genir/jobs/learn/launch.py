@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from genir import dualprompt, trainset
 from genir.backbone import files as model_files
+from genir.backbone.families import FAMILIES, check_can
 from genir.errors import ConfigError, TrainSetError
 from genir.jobs.learn.objectives import pictures
 from genir.promptfile import PromptFiles
-from genir.runs.build import load_dual, load_tokenizers, model_geometry, model_identity
+from genir.runs.build import load_dual, load_tokenizers, model_about, model_identity
 from genir.runs.run import check_run, is_planned
 
 if TYPE_CHECKING:
+    from genir.backbone.about import About
     from genir.config.learn import Learn
     from genir.dualprompt import DualPrompt
 
@@ -28,7 +30,10 @@ class Launch:
     def __init__(self, config: Learn, source: str | None) -> None:
         """`source` is the dual-prompt file that learning goes on from, if any."""
         self.config, self.root = config, Path(config.run)
-        self.geometry = model_geometry(config.model)
+        self.about = model_about(config.model)
+        self.geometry = self.about and self.about.geometry
+        if self.about is not None:
+            self._check_family(self.about)
         if config.size is None and self.geometry is None:
             raise ConfigError(f"size is not set, and the single file {config.model.id} does not say it")
         self.sizes = config.size or (self.geometry.native_HW,)  # type: ignore[union-attr]
@@ -40,6 +45,11 @@ class Launch:
         self.positives, self.negatives = pictures(config, self.trainset)
         self._check_objectives()
         self.model_files = model_identity(config.model)
+
+    @property
+    def half(self) -> str:
+        """What the model's dtype `auto` is on an accelerator."""
+        return "float16" if self.about is None else FAMILIES[self.about.family].half
 
     @property
     def model_hash(self) -> str:
@@ -99,6 +109,16 @@ class Launch:
         sides = ({"embeds": torch.zeros(count, 1)} for count in (config.tokens.positive, config.tokens.negative))
         templates = {"template_positive": config.template.positive, "template_negative": config.template.negative}
         return dualprompt.DualPrompt(config.mode, *sides, model_id="", family="", **templates)
+
+    def _check_family(self, about: About) -> None:
+        check_can(about.family, "learn", self.config.model.id)
+        if self.config.lora is not None and about.family not in ("sd", "sdxl"):
+            raise ConfigError(f"lora: is learned for families sd and sdxl only, not for {about.family}; set lora=null")
+        if self.config.learn_pooled and about.family not in dualprompt.POOLED:
+            families = ", ".join(dualprompt.POOLED)
+            raise ConfigError(
+                f"learn_pooled: family {about.family} has no pooled text vector; those that do: {families}"
+            )
 
     def _check_sizes(self) -> None:
         multiple = self.geometry.multiple if self.geometry else 8

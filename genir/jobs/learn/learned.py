@@ -39,7 +39,7 @@ class Learned:
         self.lora: list[nn.Parameter] = []
         if config.lora is not None:
             seed = seeds.derive(config.seed, "lora", "learn")
-            self.lora = lora.attach(backbone.unet, config.lora.rank, config.lora.targets, seed)
+            self.lora = lora.attach(backbone.denoiser, config.lora.rank, config.lora.targets, seed)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -58,7 +58,7 @@ class Learned:
     def dual(self, step: int) -> DualPrompt:
         """The pair as it is now."""
         begun, config = self._begun, self._config
-        tuned = lora.tensors(self._backbone.unet) if self.lora else {}
+        tuned = lora.tensors(self._backbone.denoiser) if self.lora else {}
         sides, how = self._backbone.vectors(), config.meaning()
         how["data"]["folder"] = None  # the file travels; the name of a folder here is nobody's business
         return DualPrompt(
@@ -81,7 +81,7 @@ class Learned:
             initial_vectors(backbone, config.mode, config.words.positive, config.tokens.positive),
             initial_vectors(backbone, config.mode, config.words.negative, config.tokens.negative),
         ]
-        if config.learn_pooled and backbone.family == "sdxl":
+        if config.learn_pooled and backbone.adapter.pooled_width is not None:
             words = (config.words.positive, config.words.negative)
             sides = [side | {"pooled": initial_pooled(backbone, told)} for side, told in zip(sides, words, strict=True)]
         return DualPrompt(

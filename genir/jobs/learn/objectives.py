@@ -86,7 +86,7 @@ def pictures(config: Learn, trainset: TrainSet) -> tuple[list[int], list[int]]:
 def _classifier(
     config: Learn, backbone: Backbone, draws: Draws, pairs: list[tuple[int, int]], path: Path
 ) -> Classifier:
-    channels = backbone.unet.config.in_channels
+    channels = backbone.adapter.channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(config.seed, "classifier", "learn"))
         classifier = Classifier(channels)

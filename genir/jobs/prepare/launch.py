@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genir import embedded, images, ranks, storage
-from genir.backbone import files as model_files
+from genir.backbone.families import check_can
 from genir.chat.ask import Chat, Question, parse_object
 from genir.errors import ConfigError
 from genir.jobs.prepare.packing import COLUMNS, Packing
 from genir.photographs import Photographs
 from genir.plan import PhotographPlan
 from genir.promptfile import PromptFiles
-from genir.runs.build import chat_model, gate_device, load_backbone, model_geometry, model_identity
+from genir.runs.build import chat_model, gate_device, load_backbone, model_about, model_identity
 from genir.runs.drive import Stage
 from genir.runs.run import Run, check_run, is_planned, open_run
 from genir.runs.summary import human_bytes
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from genir.backbone.about import About, Geometry
     from genir.backbone.model import Backbone
     from genir.config.prepare import Prepare, Sdedit
     from genir.pairs import Check, Edit
@@ -42,6 +43,8 @@ class Launch:
         self.config, self.worker, self.root = config, worker, Path(config.run)
         folder = str(embedded.hq_folder()) if config.images == "embedded" else config.images
         self.photographs = Photographs(folder, config.captions.column)
+        if self.about is not None:
+            check_can(self.about.family, "prepare", config.model.id)
         self.sizes = config.size or (self._native_size(),)
         self.plan = PhotographPlan(
             self.photographs.folder, self.photographs.names, self.sizes, config.batch, config.shard_size
@@ -49,9 +52,14 @@ class Launch:
         self.model_files = model_identity(config.model)
 
     @cached_property
-    def geometry(self) -> model_files.Geometry | None:
+    def about(self) -> About | None:
+        """What the model's configs say of it, if it has any."""
+        return model_about(self.config.model)
+
+    @property
+    def geometry(self) -> Geometry | None:
         """The sizes that the model can make, as far as its configs say."""
-        return model_geometry(self.config.model)
+        return self.about and self.about.geometry
 
     def _native_size(self) -> tuple[int, int]:
         if self.geometry is None:
@@ -130,7 +138,8 @@ class Launch:
             "model": self.config.model.id,
             "model_files": self.model_files,
             "device": self.device.type,
-            "model_licence": backbone.licence,
+            "model_licence": backbone.licence.name,
+            "outputs_may_train": backbone.licence.in_words(),
         }
         config = self.config.model_dump(mode="json")
         return open_run(self.root, self.plan, COLUMNS, self.meaning(), config, env, self.worker)

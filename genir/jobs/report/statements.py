@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from genir.exporters.card import LICENCE
+from genir.exporters.card import licence_in_words
 from genir.jobs.report.page import Page, definitions, plain
 from genir.runs.card import looked_for
 
@@ -23,7 +23,7 @@ def add(page: Page, root: Path, plan: dict[str, Any]) -> None:
     facts = {name: plain(value) for name, value in env.items() if "licence" in name}
     weights = plan["meaning"].get("gates", {}).get("weights") or {}
     facts |= {f"weights of {name}": f"SHA-256 {sha[:16]}" for name, sha in weights.items()}
-    statement = LICENCE.format(env.get("model_licence") or "unknown")
+    statement = licence_in_words(env.get("model_licence") or "unknown", env.get("outputs_may_train") or "")
     page.section("Licences", f"<p>{escape(statement)}</p>", definitions(facts) if facts else "")
 
 

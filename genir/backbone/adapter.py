@@ -1,0 +1,89 @@
+"""What a family tells genir's loop: how its denoiser is asked, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from genir.backbone.guidance import DenoiserInput
+from genir.records import Conditioning
+
+if TYPE_CHECKING:
+    from genir.backbone.encoders import Encoded
+    from genir.backbone.sdxl import Micro
+
+
+class Adapter(Protocol):
+    """One family's denoiser."""
+
+    @property
+    def denoiser(self) -> Any:
+        """A UNet or a transformer of diffusers."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """C of its latents."""
+        ...
+
+    @property
+    def text_width(self) -> int:
+        """D of the text that it attends to."""
+        ...
+
+    @property
+    def pooled_width(self) -> int | None:
+        """P of the pooled text vector; None for a family without one."""
+        ...
+
+    def merge(self, said: Sequence[Encoded]) -> Encoded:
+        """What the denoiser is told of what the text encoders say, in their order."""
+        ...
+
+    def inputs(
+        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
+    ) -> DenoiserInput:
+        """Everything that it is told of one side."""
+        ...
+
+    def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
+        """The denoiser's raw output, shaped as the latents; `t` is one time for all images or one each."""
+        ...
+
+    def timing(self, scheduler: Any, steps: int, latent_HW: tuple[int, int]) -> dict[str, Any]:
+        """What the sampler is told beside the number of steps, as the family's pipeline does."""
+        ...
+
+
+def told(conditioning: Conditioning, dtype: torch.dtype) -> DenoiserInput:
+    """The text, the pooled vector and the mask, of the denoiser's dtype."""
+    pooled_NP = None if conditioning.pooled_NP is None else conditioning.pooled_NP.to(dtype)
+    return DenoiserInput(conditioning.embeds_NLD.to(dtype), pooled_NP, mask_NL=conditioning.mask_NL)
+
+
+def scale_embedding(scale_N: Tensor | None, width: int | None, dtype: torch.dtype) -> Tensor | None:
+    """The guidance scale as a distilled UNet is told it (Luo et al. 2023, section 4.2): sines and cosines (N, width) of
+    1000 (scale - 1); None for a UNet without that input.
+    """
+    if scale_N is None or width is None:
+        return None
+    half = width // 2
+    rates = torch.exp(
+        torch.arange(half, dtype=dtype, device=scale_N.device) * -(torch.log(torch.tensor(10000.0)) / (half - 1))
+    )
+    angles = (scale_N - 1).to(dtype)[:, None] * 1000.0 * rates[None, :]
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, width % 2))
+
+
+def dynamic_shift(scheduler: Any, tokens: int) -> dict[str, float]:
+    """`mu` for a sampler whose shift depends on the number of image tokens (Esser et al. 2024, section 5.3.2)."""
+    config = scheduler.config
+    if not config.get("use_dynamic_shifting"):
+        return {}
+    low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    base, top = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+    slope = (top - base) / (high - low)
+    return {"mu": tokens * slope + base - slope * low}
