@@ -40,10 +40,10 @@ def test_what_only_reorders_sums_leaves_the_picture(model: Backbone, option: str
     assert use(model, **{option: True}) == [option]
     assert (made(model) - before).abs().max() <= 1
     if option == "channels_last":
-        assert model.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+        assert model.denoiser.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
         assert model.vae.decoder.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     else:
-        attentions = [module for module in model.unet.modules() if hasattr(module, "fused_projections")]
+        attentions = [module for module in model.denoiser.modules() if hasattr(module, "fused_projections")]
         assert attentions
         assert all(module.fused_projections for module in attentions)
 
@@ -82,14 +82,14 @@ def test_a_compiler_that_fails_leaves_the_model(model: Backbone, caplog: pytest.
     before = made(model)
 
     def no_compiler() -> None:
-        compiled = [module for module in model.unet.modules() if module._compiled_call_impl is not None]
+        compiled = [module for module in model.denoiser.modules() if module._compiled_call_impl is not None]
         assert {type(module).__name__ for module in compiled} == {"BasicTransformerBlock"}  # regional
         raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\nmore")
 
     assert use(model, no_compiler, compile=True) == []
     (record,) = caplog.records
     assert record.message == "speed.compile is not used: InvalidCxxCompiler: No working C++ compiler found"
-    assert all(module._compiled_call_impl is None for module in model.unet.modules())
+    assert all(module._compiled_call_impl is None for module in model.denoiser.modules())
     assert torch.equal(made(model), before)
 
 
@@ -183,9 +183,9 @@ def test_a_tiny_threshold_computes_every_step() -> None:
 
 
 def test_flash_attention_falls_back(caplog: pytest.LogCaptureFixture, sd: Backbone) -> None:
-    assert attention.use(sd.unet, "flash", CPU) == "sdpa"
+    assert attention.use(sd.denoiser, "flash", CPU) == "sdpa"
     assert "attention flash works on CUDA only, not on cpu: using sdpa" in caplog.text
-    assert attention._try_flash(sd.unet, CPU) == (
+    assert attention._try_flash(sd.denoiser, CPU) == (
         "UNet2DConditionModel does not ask diffusers' dispatcher; its SDPA has a flash kernel of its own"
     )
     transformer = flux()

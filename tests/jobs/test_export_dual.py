@@ -14,7 +14,10 @@ from genir.jobs.export_dual import export_dual
 
 def learned(backbone, **more):
     torch.manual_seed(0)
-    sides = [{encoder.name: torch.randn(3, encoder.width) for encoder in backbone.text.encoders} for _ in range(2)]
+    sides = [
+        {encoder.name: torch.randn(3, encoder.table.embedding_dim) for encoder in backbone.text.encoders}
+        for _ in range(2)
+    ]
     return DualPrompt("tokens", *sides, model_id=backbone.id, family=backbone.family, **more)
 
 

@@ -81,8 +81,8 @@ def store(port):
 def stored(port, tmp_path, name="run"):
     """Object -> content of a run, leases and logs aside."""
     files, root = store(port), url(tmp_path, name).removeprefix("s3://")
-    found = {path.removeprefix(root + "/"): files.cat_file(path) for path in files.find(root)}
-    return {path: data for path, data in found.items() if path.endswith((".tar", ".parquet", ".done", ".bad"))}
+    lasting = [path for path in files.find(root) if path.endswith((".tar", ".parquet", ".done", ".bad"))]
+    return {path.removeprefix(root + "/"): files.cat_file(path) for path in lasting}
 
 
 @pytest.fixture
