@@ -3,7 +3,7 @@
 Writes OUT/image/NAME.png with NAME.txt (what the scene shows), and OUT/annotation_<domain>/NAME.png for edge, lineart,
 depth, normal, albedo and segmentation in the conventions of `genir annotate`, which reads them by its backend `stored`:
 
-    genir annotate configs/annotate_stored.yaml source=OUT/image run=outputs/scenes
+    genir annotate configs/annotate_stored.yaml run=outputs/scenes      (that file says `scenes`: so call OUT)
 """
 
 from __future__ import annotations
