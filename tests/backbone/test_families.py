@@ -517,6 +517,8 @@ def test_a_whole_family_refuses_in_one_line(
         backbone.generate(side, side, **told(backbone, Guidance(4.0, start=0.2)))
     with pytest.raises(ConfigError, match=f"guidance: family {family} runs in its pipeline's own call"):
         list(dry_run(run_config(folder, tmp_path / "run", case, "guidance.start=0.2")))
+    with pytest.raises(ConfigError, match=f"offload_text_encoders: family {family} encodes in its pipeline's own call"):
+        list(dry_run(run_config(folder, tmp_path / "run", case, "offload_text_encoders=true")))
     with pytest.raises(ConfigError, match=f"micro: family {family} is told no sizes, only sdxl is; leave micro out"):
         list(dry_run(run_config(folder, tmp_path / "run", case, "micro.crop=[8, 8]")))
     settings = [f"data.folder={training_set}", f"model={folder}", f"run={tmp_path / 'learn'}", "device=cpu"]

@@ -135,17 +135,21 @@ class Launch:
         """Refuse what the model's family cannot do."""
         if self.about is None:
             return
+        config, family = self.config, self.about.family
         self.guidance.of_passes(self.about.is_told_scale)
-        if not FAMILIES[self.about.family].tuned and self.config.dual is not None:
+        if family != "sdxl" and config.micro != type(config.micro)():
+            raise ConfigError(f"micro: family {family} is told no sizes, only sdxl is; leave micro out")
+        if FAMILIES[family].tuned:
+            return
+        if config.dual is not None:
+            raise ConfigError(f"dual {config.dual}: family {family} only generates, with plain prompts; set dual=null")
+        if config.hires is not None:
+            raise ConfigError(f"hires: family {family} only generates, in one pass; set hires=null")
+        if config.offload_text_encoders:
             raise ConfigError(
-                f"dual {self.config.dual}: family {self.about.family} only generates, with plain prompts; set dual=null"
+                f"offload_text_encoders: family {family} encodes in its pipeline's own call; set it to false"
             )
-        if not FAMILIES[self.about.family].tuned and self.config.hires is not None:
-            raise ConfigError(f"hires: family {self.about.family} only generates, in one pass; set hires=null")
-        if not FAMILIES[self.about.family].tuned:
-            self.guidance.check_scale_alone(self.about.family)
-        if self.about.family != "sdxl" and self.config.micro != type(self.config.micro)():
-            raise ConfigError(f"micro: family {self.about.family} is told no sizes, only sdxl is; leave micro out")
+        self.guidance.check_scale_alone(family)
 
     @property
     def guidance(self) -> Guidance:
