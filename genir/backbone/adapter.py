@@ -71,11 +71,11 @@ def scale_embedding(scale_N: Tensor | None, width: int | None, dtype: torch.dtyp
     if scale_N is None or width is None:
         return None
     half = width // 2
-    rates = torch.exp(
-        torch.arange(half, dtype=dtype, device=scale_N.device) * -(torch.log(torch.tensor(10000.0)) / (half - 1))
-    )
-    angles = (scale_N - 1).to(dtype)[:, None] * 1000.0 * rates[None, :]
-    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, width % 2))
+    # float32 until the end: half precision knows an angle of some thousands to a few turns only
+    steps = torch.arange(half, dtype=torch.float32, device=scale_N.device)
+    rates = torch.exp(steps * -(torch.log(torch.tensor(10000.0)) / (half - 1)))
+    angles = (scale_N - 1).float()[:, None] * 1000.0 * rates[None, :]
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, width % 2)).to(dtype)
 
 
 def dynamic_shift(scheduler: Any, tokens: int) -> dict[str, float]:

@@ -60,6 +60,14 @@ class Guidance:
             )
         return self
 
+    def check_scale_alone(self, family: str) -> None:
+        """Raise ConfigError for more than a scale, for a family that runs in its pipeline's own call."""
+        if self != Guidance(self.scale):
+            raise ConfigError(
+                f"guidance: family {family} runs in its pipeline's own call, which knows scale alone; leave out "
+                "start, end, delay, rescale and true_cfg"
+            )
+
     def active(self, step: int, steps: int) -> bool:
         """Does this step need a negative pass?"""
         return self.scale > 1.0 and self.start <= step / steps < self.end

@@ -61,7 +61,7 @@ def load(
     vae_found = files.find_vae(vae, variant=variant) if vae else None
     attention_kernels.hide_xformers()
     with quiet():
-        number_type = _dtype(dtype, target, found)
+        number_type = _dtype(dtype, target, found, config)
         index, parts = _parts(found, config, variant, number_type, vae_found)
         family = families.BY_PIPELINE[index["_class_name"]]
         if scheduler:
@@ -163,12 +163,14 @@ def _check_dtype(name: str) -> None:
         raise ModelError(f"dtype {name!r}; allowed: auto, {', '.join(DTYPES)}")
 
 
-def _dtype(name: str, device: torch.device, found: Found) -> torch.dtype:
+def _dtype(name: str, device: torch.device, found: Found, config: str | None) -> torch.dtype:
     if name != "auto":
         return DTYPES[name]
     if device.type == "cpu":
         return torch.float32
     if found.kind == "file":
-        return torch.float16
+        if config is None:
+            return torch.float16
+        found = files.find_config(config)
     index = files.read_index(found.id, found.path)
     return DTYPES[families.FAMILIES[families.BY_PIPELINE[index["_class_name"]]].half]

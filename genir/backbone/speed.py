@@ -51,19 +51,26 @@ def use(
         attend: asked for again where the model was loaded elsewhere.
         probe: makes a batch; tried after compilation, which happens then.
     """
-    backbone.decoder_tile = wanted.decoder_tile
+    if wanted.group_offload:
+        backbone.attention = attention.use(backbone.denoiser, attend, device)
+    # What changes layers comes before offloading, which watches over the layers that it finds
     steps: list[tuple[str, bool, Callable[[], str]]] = [
-        ("group_offload", wanted.group_offload, lambda: _group_offload(backbone, device, attend)),
+        ("fuse_projections", wanted.fuse_projections, lambda: _fuse(backbone)),
+        ("channels_last", wanted.channels_last, lambda: _channels_last(backbone)),
+        ("group_offload", wanted.group_offload, lambda: _group_offload(backbone, device)),
         (
             "step_cache",
             wanted.step_cache is not None,
             lambda: caches.enable(backbone.denoiser, wanted.step_cache or 0.0),
         ),
-        ("fuse_projections", wanted.fuse_projections, lambda: _fuse(backbone)),
-        ("channels_last", wanted.channels_last, lambda: _channels_last(backbone)),
         ("compile", wanted.compile, lambda: _compile(backbone, probe)),
     ]
     used = []
+    if isinstance(backbone.adapter, WholePipeline):
+        if wanted.decoder_tile is not None:
+            log.warning("speed.decoder_tile is not used: family %s runs in its pipeline's own call", backbone.family)
+    else:
+        backbone.decoder_tile = wanted.decoder_tile
     for name, asked, switch_on in steps:
         reason = switch_on() if asked else ""
         if reason:
@@ -76,7 +83,11 @@ def use(
 
 
 def _channels_last(backbone: Backbone) -> str:
-    for module in (backbone.denoiser, backbone.vae):
+    modules = (backbone.denoiser, backbone.vae)
+    for module in modules:
+        if any(weight.dim() == 5 for weight in module.parameters()):
+            return f"{type(module).__name__} has convolutions over time"
+    for module in modules:
         module.to(memory_format=torch.channels_last)
     return ""
 
@@ -94,11 +105,12 @@ def _fuse(backbone: Backbone) -> str:
     return ""
 
 
-def _group_offload(backbone: Backbone, device: torch.device, attend: attention.Attention) -> str:
+def _group_offload(backbone: Backbone, device: torch.device) -> str:
     """The denoiser waits in main memory, layer by layer, and its next layer comes while the one before computes."""
     if device.type == "cpu":
         return "there is no accelerator to save memory of"
     if isinstance(backbone.adapter, WholePipeline):
+        backbone.adapter.pipeline.to(device)
         return f"family {backbone.family} runs in its pipeline's own call"
     beside: list[Any] = [backbone.vae, *(encoder.model for encoder in backbone.text.encoders)]
     for module in beside:
@@ -110,8 +122,6 @@ def _group_offload(backbone: Backbone, device: torch.device, attend: attention.A
     except (ValueError, RuntimeError, AttributeError) as error:
         backbone.denoiser.to(device)
         return _first_line(error)
-    finally:
-        backbone.attention = attention.use(backbone.denoiser, attend, device)
     return ""
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import Tensor
 
-from genir.backbone.guidance import DenoiserInput, Guidance
-from genir.errors import ConfigError, ModelError, Stopped
+from genir.errors import ModelError, Stopped
 from genir.records import Conditioning
 
 if TYPE_CHECKING:
     from genir.backbone.encoders import Encoded
+    from genir.backbone.guidance import DenoiserInput, Guidance
     from genir.backbone.sdxl import Micro
 
 
@@ -79,11 +79,7 @@ class WholePipeline:
 
         Raises Stopped after a step when `should_stop()` says so; ConfigError for guidance that a pipeline cannot do.
         """
-        if guidance != Guidance(guidance.scale):
-            raise ConfigError(
-                f"guidance: family {self.family} runs in its pipeline's own call, which knows scale alone; leave out "
-                "start, end, delay, rescale and true_cfg"
-            )
+        guidance.check_scale_alone(self.family)
 
         def stop(pipeline: Any, step: int, t: Any, found: dict[str, Any]) -> dict[str, Any]:
             if should_stop():

@@ -54,6 +54,19 @@ class PostConfig(Strict):
         return round(rows), round(columns)
 
 
+def in_words(hires: HiresConfig | None, post: PostConfig | None, crop: tuple[int, int] | None) -> str:
+    """What happens after the first pass."""
+    words = []
+    if hires is not None:
+        to = f"x{hires.scale:g}" if hires.size is None else "to {}x{}".format(*hires.size)
+        words.append(f"a second pass {to}")
+    if post is not None:
+        words.append(f"reduced by {post.downscale:g}")
+    if crop is not None:
+        words.append(f"cropped to {crop[0]}x{crop[1]}")
+    return "".join(f", {text}" for text in words)
+
+
 class SpeedConfig(Strict):
     """How the model computes; what does not work here is left out, and a line says why."""
 

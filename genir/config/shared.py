@@ -55,7 +55,8 @@ class Model(Strict):
     revision: str | None = Field(default=None, description="hub revision (a commit hash pins the run)")
     variant: str | None = Field(default=None, description="weight variant, such as fp16")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        default="auto", description="auto: float32 on a CPU, float16 elsewhere"
+        default="auto",
+        description="auto: float32 on a CPU, elsewhere the half precision of its family",
     )
     vae: FilePath | None = Field(default=None, description="another VAE: hub id or folder")
     config: FilePath | None = Field(

@@ -76,6 +76,20 @@ def judge(
         sample.verdict = _verdict(sample, checks, score_only)
 
 
+def check_size(gate: Gate, size_HW: tuple[int, int], device: torch.device) -> None:
+    """Score a black image; raises GenirError where the gate cannot take one of that size."""
+    try:
+        gate.score(torch.zeros(1, 3, *size_HW, dtype=torch.uint8, device=device), [""])
+    except (GenirError, torch.AcceleratorError):
+        raise
+    except Exception as error:  # networks of others say anything of an image that is too small
+        name, message = next(iter(gate.columns)), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise ModelError(
+            f"gates: {name} cannot be measured on a black image of {size_HW[0]}x{size_HW[1]} pixels ({message}); "
+            "choose another size, or leave the gate out"
+        ) from error
+
+
 def _passes(sample: Pictured, checks: Sequence[Check]) -> bool:
     """Does nothing that has been measured so far reject it?"""
     asked = [check for check in checks if check.column in sample.scores]

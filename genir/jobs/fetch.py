@@ -17,9 +17,10 @@ from genir import config as configs
 from genir import storage
 from genir.backbone import files, hub
 from genir.backbone.hashes import sha256_once
-from genir.config.base import Strict, load
+from genir.config.base import Strict, load, read
 from genir.config.shared import Lora, Model
 from genir.errors import ConfigError, ModelError
+from genir.resources import locate
 from genir.runs.summary import human_bytes
 
 
@@ -150,6 +151,7 @@ def _check_room(wanted: Named, need: int) -> None:
 
 def _kind_of(path: str, overrides: Sequence[str]) -> type[Strict]:
     """The command of a configuration: by the name of its file, else the one whose keys it has."""
+    read(locate(path))
     kinds = dict(_kinds())
     stem = Path(path).stem
     for name in sorted(kinds, key=len, reverse=True):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from genir.errors import ConfigError, ExtraError, GenirError, ModelError
+from genir.metrics.draws import same_draws
 from genir.metrics.metric import Batch, Extractor, Metric
 
 PYIQA = "pyiqa:"
@@ -84,7 +85,8 @@ def pyiqa_metric(name: str, device: torch.device) -> Metric:
     @torch.no_grad()
     def score(batch: Batch) -> Tensor:
         pictures = [batch.images_NCHW, batch.references_NCHW] if full else [batch.images_NCHW]
-        return model(*(pixels.float() / 255 for pixels in pictures)).flatten()
+        with same_draws(device):
+            return model(*(pixels.float() / 255 for pixels in pictures)).flatten()
 
     space = "as pyiqa's default says"
     return Metric(name, score, model.lower_better, space, _version("pyiqa"), _NONCOMMERCIAL, full, weights=weights)

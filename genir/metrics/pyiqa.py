@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from genir.errors import ConfigError, ExtraError, ModelError
+from genir.metrics.draws import same_draws
 
 _SHOWN = 3
 
@@ -62,7 +63,8 @@ class PyiqaMetric:
     @torch.inference_mode()
     def score(self, images_NCHW: Tensor) -> list[float]:
         """uint8 RGB (N, 3, H, W) -> N scores."""
-        scores = self._metric(images_NCHW.to(self._device).float() / 255)
+        with same_draws(self._device):
+            scores = self._metric(images_NCHW.to(self._device).float() / 255)
         return [float(value) for value in scores.flatten().cpu()]
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from genir import __version__, storage
 from genir.config.generate import Gates
+from genir.config.making import HiresConfig, PostConfig, in_words
 from genir.exporters.card import NOT_ASSESSED, SYNTHETIC, header, licence_in_words
 from genir.runs.summary import Summary, read_plan, summarise
 from genir.shards import reader
@@ -114,10 +115,11 @@ def _of_images(root: Path, plan: dict[str, Any], made: int, synthetic: int) -> l
     meaning, env, gates = plan["meaning"], _json(root / "env.json"), _gates(plan)
     checks = [] if gates is None or gates.score_only else [check.in_words() for check in gates.checks()]
     sizes = ", ".join(f"{height} x {width}" for height, width in meaning.get("size") or [])
+    after = _after(meaning)
     dual = f"the dual prompt {meaning['dual'][:16]}" if meaning.get("dual") else "no dual prompt"
     return [
         f"{synthetic:,} synthetic images for image restoration, kept of {made:,} that genir made with the "
-        f"model {_model(env)} ({sizes or 'its own size'} pixels, {meaning.get('steps')} steps, {dual}). "
+        f"model {_model(env)} ({sizes or 'its own size'} pixels{after}, {meaning.get('steps')} steps, {dual}). "
         f"{SYNTHETIC}",
         "",
         f"Kept where: {', '.join(checks) or 'nothing was asked'}. The first check that fails is the reason. "
@@ -125,6 +127,12 @@ def _of_images(root: Path, plan: dict[str, Any], made: int, synthetic: int) -> l
         "",
         _licence(env),
     ]
+
+
+def _after(meaning: dict[str, Any]) -> str:
+    """How pictures of these sizes became what is stored."""
+    hires, post = meaning.get("hires"), meaning.get("post")
+    return in_words(hires and HiresConfig(**hires), post and PostConfig(**post), meaning.get("crop"))
 
 
 def _of_pairs(root: Path, plan: dict[str, Any], pairs: int, synthetic: int) -> list[str]:

@@ -19,13 +19,13 @@ from huggingface_hub import constants
 from torch import Tensor
 
 from genir import dualprompt
-from genir.backbone import tokenizers
+from genir.backbone import speed, tokenizers
 from genir.backbone.families import FAMILIES
 from genir.backbone.forward import FlowMatching
 from genir.backbone.guidance import DenoiserInput, Guidance, Start
 from genir.backbone.hub import Found
 from genir.backbone.licences import Licence, licence
-from genir.backbone.load import load
+from genir.backbone.load import _dtype, load
 from genir.backbone.model import Backbone
 from genir.backbone.schedulers import FLOW_NAMES
 from genir.config.base import load as load_config
@@ -45,6 +45,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
 ]
 
+CPU = torch.device("cpu")
 PROMPTS = ["a photo of a cat", "a red stone house. the green lake"]
 SEEDS = [7, 8]
 SIZE = (64, 96)
@@ -514,6 +515,12 @@ def test_a_whole_family_refuses_in_one_line(
     side = backbone.encode_positive(PROMPTS)
     with pytest.raises(ConfigError, match="knows scale alone"):
         backbone.generate(side, side, **told(backbone, Guidance(4.0, start=0.2)))
+    with pytest.raises(ConfigError, match=f"guidance: family {family} runs in its pipeline's own call"):
+        list(dry_run(run_config(folder, tmp_path / "run", case, "guidance.start=0.2")))
+    with pytest.raises(ConfigError, match=f"offload_text_encoders: family {family} encodes in its pipeline's own call"):
+        list(dry_run(run_config(folder, tmp_path / "run", case, "offload_text_encoders=true")))
+    with pytest.raises(ConfigError, match=f"micro: family {family} is told no sizes, only sdxl is; leave micro out"):
+        list(dry_run(run_config(folder, tmp_path / "run", case, "micro.crop=[8, 8]")))
     settings = [f"data.folder={training_set}", f"model={folder}", f"run={tmp_path / 'learn'}", "device=cpu"]
     with pytest.raises(
         ConfigError, match=f"family {family} only generates, genir learn cannot use it; families it can"
@@ -618,3 +625,39 @@ def test_the_table_of_families(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert {case.family for case in CASES.values()} == set(FAMILIES)
+
+
+def test_a_pipelines_own_call_and_speed(folders: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What has no part in it is told, and nothing is left in main memory."""
+    backbone, meta = load(str(folders("qwenimage"))), torch.device("meta")
+    wanted = speed.Speed(channels_last=True, decoder_tile=64, group_offload=True)
+    assert speed.use(backbone, wanted, meta, "auto", lambda: None) == []
+    assert [record.message for record in caplog.records] == [
+        "speed.decoder_tile is not used: family qwenimage runs in its pipeline's own call",
+        "speed.channels_last is not used: AutoencoderKLQwenImage has convolutions over time",
+        "speed.group_offload is not used: family qwenimage runs in its pipeline's own call",
+    ]
+    assert {weight.device for weight in backbone.denoiser.parameters()} == {meta}
+    assert {weight.device for weight in backbone.vae.parameters()} == {meta}
+
+
+def test_layers_are_fused_before_they_are_offloaded(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offloading watches over the layers that it finds; one that is made later would stay in main memory."""
+    backbone, found = load(str(folders("sdxl"))), []
+
+    def offload(backbone: Backbone, device: torch.device) -> str:
+        found.extend(module for module in backbone.denoiser.modules() if hasattr(module, "to_qkv"))
+        return ""
+
+    monkeypatch.setattr(speed, "_group_offload", offload)
+    wanted = speed.Speed(fuse_projections=True, group_offload=True)
+    assert speed.use(backbone, wanted, CPU, "auto", lambda: None) == ["fuse_projections", "group_offload"]
+    assert found
+
+
+def test_a_single_files_half_precision_is_its_familys(folders: Any) -> None:
+    file = Found("flux.safetensors", "file", Path("flux.safetensors"))
+    for name, expected in (("flux dev", torch.bfloat16), ("sdxl", torch.float16)):
+        assert _dtype("auto", torch.device("cuda"), file, str(folders(name))) == expected
+    assert _dtype("auto", torch.device("cuda"), file, None) == torch.float16
+    assert _dtype("auto", CPU, file, None) == torch.float32

@@ -8,6 +8,7 @@ import tiny
 import torch
 from torch import Tensor
 
+from genir.backbone.adapter import scale_embedding
 from genir.backbone.guidance import DenoiserInput, Guidance, denoise
 from genir.backbone.load import load
 from genir.backbone.model import Backbone
@@ -201,3 +202,15 @@ def test_steps_that_a_scheduler_refuses() -> None:
 
 def test_the_own_scheduler_is_kept_without_a_name(sd_folder: Any) -> None:
     assert type(load(str(sd_folder)).scheduler).__name__ == "DDIMScheduler"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_the_scale_is_told_as_diffusers_tells_it(dtype: torch.dtype) -> None:
+    """Half precision knows an angle of 7,000 to four radians only."""
+    scale_N = torch.tensor([8.0, 1.5])
+    pipeline: Any = diffusers.StableDiffusionPipeline
+    expected = pipeline.get_guidance_scale_embedding(None, scale_N - 1, 255).to(dtype)
+    found = scale_embedding(scale_N, 255, dtype)
+    assert found is not None
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, expected)

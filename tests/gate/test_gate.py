@@ -8,7 +8,7 @@ import torch
 
 from genir.config.gates import Bound, Gates, SignalGate
 from genir.errors import ModelError
-from genir.gate import Gate, judge
+from genir.gate import Gate, check_size, judge
 from genir.gate.measures import face_gate, quality_gate, signal_gate
 from genir.records import Check, Prompt, Sample, Task, first_failing
 
@@ -266,3 +266,16 @@ def test_large_images_are_scored_few_at_a_time(side, passes):
     samples = [Sample(Task(f"{n:09d}", Prompt("a lake"), 0, side, side), pixels) for n in range(6)]
     verdicts(samples, [face.gate])
     assert face.batches == passes
+
+
+def test_a_size_that_a_network_cannot_take_is_one_line():
+    def score(images_NCHW, prompts):
+        raise RuntimeError("Kernel size can't be greater than\nactual input size")
+
+    with pytest.raises(ModelError) as caught:
+        check_size(Gate({"quality_pyiqa:x": "float"}, score), (64, 96), CPU)
+    assert str(caught.value) == (
+        "gates: quality_pyiqa:x cannot be measured on a black image of 64x96 pixels (RuntimeError: Kernel size can't "
+        "be greater than actual input size); choose another size, or leave the gate out"
+    )
+    check_size(Fake("face", 200).gate, (64, 96), CPU)

@@ -149,9 +149,22 @@ class FakeMetric:
         return target.mean(dim=(1, 2, 3))[:, None]
 
 
+class FakeCrops(FakeMetric):
+    """As MANIQA: places are drawn from numpy's own generator, the same for the pictures of a batch."""
+
+    def __call__(self, target):
+        row, column = np.random.randint(0, 16, 2)
+        return target[:, :, row : row + 8, column : column + 8].mean(dim=(1, 2, 3))[:, None] + 0.01 * torch.rand(1)
+
+
 @pytest.fixture
 def pyiqa(monkeypatch):
-    made = {"musiq": FakeMetric(False), "brisque": FakeMetric(True), "lpips": FakeMetric(True, "FR")}
+    made: dict[str, FakeMetric] = {
+        "musiq": FakeMetric(False),
+        "brisque": FakeMetric(True),
+        "lpips": FakeMetric(True, "FR"),
+        "tres": FakeCrops(False),
+    }
 
     def create_metric(metric_name, as_loss=False, device=None, **kwargs):
         assert (as_loss, device) == (False, CPU)
@@ -175,6 +188,19 @@ def test_a_metric_of_pyiqa_by_its_own_name(images):
     assert rows[0]["quality_pyiqa:musiq"] == pytest.approx(float(images[0].float().mean()) / 255, abs=1e-5)
     (check,) = gates(quality={"pyiqa:musiq": {"min": 0.3}}).checks()
     assert (check.reason, check.column, check.low) == ("quality.pyiqa:musiq", "quality_pyiqa:musiq", 0.3)
+
+
+@pytest.mark.usefixtures("pyiqa")
+def test_random_crops_of_a_metric_are_the_same_on_every_launch(images):
+    gate = built(quality={"pyiqa:tres": {"min": 0.1}})
+    before = np.random.get_state()[1].tolist(), torch.get_rng_state()
+    first = gate.score(images, [""] * 3)
+    assert np.random.get_state()[1].tolist() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    np.random.randint(5)
+    torch.rand(1)
+    assert gate.score(images, [""] * 3) == first
+    same_alone(gate, images, [""] * 3)
 
 
 @pytest.mark.usefixtures("pyiqa")

@@ -172,6 +172,8 @@ def test_the_command_of_a_config_is_known_by_its_name_or_its_keys(tmp_path):
         assert _kind_of(f"configs/{name}.yaml", []).__name__ == kind
     (tmp_path / "mine.yaml").write_text("images: photos\ncaptions: {chat: {model: e/captioner}}\n")
     assert _kind_of(str(tmp_path / "mine.yaml"), []) is Prepare
+    with pytest.raises(ConfigError, match=r"mine\.yml: no such config file"):
+        _kind_of(str(tmp_path / "mine.yml"), [])
     (tmp_path / "none.yaml").write_text("nothing: known\n")
     with pytest.raises(ConfigError, match="of which command"):
         _kind_of(str(tmp_path / "none.yaml"), [])

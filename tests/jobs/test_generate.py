@@ -411,13 +411,18 @@ def test_weights_decide_how_many_images_and_are_meaning(tmp_path):
             ConfigError,
             r"size \[64, 64\] with hires \[83, 83\]: the model needs multiples of 8",
         ),
-        ("hires={size: [64, 128], upscaler: latent, strength: 0.5, tile: 64} crop=[65, 128]", ConfigError, "crop"),
+        ("hires={size: [128, 128], upscaler: latent, strength: 0.5, tile: 64} crop=[129, 128]", ConfigError, "crop"),
         (
             "post={downscale: 3}",
             ConfigError,
             r"post\.downscale: 64x64 / 3 is 21\.3333x21\.3333: not whole pixels; choose",
         ),
         ("hires={size: [64, 128], strength: 1} size=[128, 128]", ConfigError, r"hires\.size \[64, 128\]: is smaller"),
+        (
+            "hires={size: [128, 128], strength: 1} size=[64, 128]",
+            ConfigError,
+            r"hires\.size \[128, 128\]: would stretch pictures of size \[64, 128\]; use hires\.scale",
+        ),
         ("weights.furr=2", PromptError, r"weights\.furr: no prompt has this category or tag"),
     ],
 )

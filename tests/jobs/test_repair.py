@@ -15,6 +15,7 @@ from genir.errors import PlanError, ShardError
 from genir.jobs.generate.regenerate import _difference, regenerate
 from genir.jobs.generate.repair import repair
 from genir.jobs.verify import verify
+from genir.runs.saver import row
 from genir.shards import reader
 from genir.shards.files import ShardFiles
 
@@ -182,6 +183,26 @@ def test_an_image_with_a_face_is_never_written(run, monkeypatch):
         lambda *where: {key: {**row, "reason": "face", "verdict": "rejected"} for key, row in recorded(*where).items()},
     )
     lines = list(regenerate(str(run), one(run, "rejected"), []))
+    assert lines[-1] == "picture    not written: face rejected it"
+    assert not (run / "regenerated").exists()
+
+
+def test_what_was_not_judged_is_never_written(run, monkeypatch):
+    """A gate behind the face gate failed: the row is an error, with the score of a face."""
+    from genir.jobs.generate import regenerate as job
+
+    recorded, facts = job._rows, {"verdict": "error", "reason": "error:RuntimeError", "face_score": 0.9}
+    monkeypatch.setattr(job, "_rows", lambda *where: {key: {**row, **facts} for key, row in recorded(*where).items()})
+    lines = list(regenerate(str(run), one(run, "kept"), []))
+    assert lines[-1] == "picture    not written: error:RuntimeError, it was not judged"
+    assert not (run / "regenerated").exists()
+
+
+def test_a_face_that_other_hardware_makes_is_not_written(run, monkeypatch):
+    from genir.jobs.generate import again
+
+    monkeypatch.setattr(again, "row", lambda sample: {**row(sample), "verdict": "rejected", "reason": "face"})
+    lines = list(regenerate(str(run), one(run, "kept"), []))
     assert lines[-1] == "picture    not written: face rejected it"
     assert not (run / "regenerated").exists()
 

@@ -166,6 +166,10 @@ DECIDED = [
     ({"quality_piqe": None, "verdict": "rejected", "reason": "quality.piqe"}, ("rejected", "quality.piqe")),
     ({"verdict": "rejected", "reason": "signal.std"}, ("kept", "")),  # no threshold asks for it any more
     ({"verdict": "rejected", "reason": "face"}, ("rejected", "face")),  # never shown again, whatever the threshold
+    # nobody looked for persons: it was rejected first, and its pixels are never stored or shown
+    ({"verdict": "rejected", "reason": "signal.std", "person_score": None}, ("undecidable", "person")),
+    ({"verdict": "rejected", "reason": "signal.std", "person_score": 0.0}, ("kept", "")),
+    ({"judge_privacy": None}, ("kept", "")),  # stored already
     ({"verdict": "error", "reason": "error:ValueError"}, ("rejected", "error:ValueError")),
     ({"nonfinite": True}, ("rejected", "signal.nonfinite")),
     ({"nonfinite": True, "face_score": 0.9}, ("rejected", "face")),

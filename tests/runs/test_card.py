@@ -32,6 +32,14 @@ def test_the_card_counts_what_the_run_counts(run):
         assert told in text
 
 
+def test_a_second_pass_is_told(run):
+    plan = json.loads((run / "plan.json").read_bytes())
+    own = {"size": [[64, 96]], "hires": {"scale": 2.0}, "post": {"downscale": 2.0}, "crop": [60, 90]}
+    (run / "plan.json").write_text(json.dumps({**plan, "meaning": {**plan["meaning"], **own}}))
+    write_card(run)
+    assert "(64 x 96 pixels, a second pass x2, reduced by 2, cropped to 60x90, " in (run / "README.md").read_text()
+
+
 def test_load_dataset_reads_the_folder(run, tmp_path):
     write_card(run)
     loaded = datasets.load_dataset(str(run), split="train", cache_dir=str(tmp_path / "cache"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genir import ranks, storage
 from genir.backbone import files as model_files
 from genir.backbone.families import FAMILIES
+from genir.config.making import in_words
 from genir.errors import ConfigError
 from genir.images import estimated_bytes
 from genir.jobs.generate import sizes
@@ -118,12 +119,12 @@ class Launch:
         written, no weight of the model loaded.
         """
         check_run(self.root, self.meaning())
-        import torch
-
         self._check_family()
-        for height, width in self.stored_sizes:
+        from genir.gate import check_size
+
+        for size in self.stored_sizes:
             for gate in self.gates:
-                gate.score(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=self.gate_device), [""])
+                check_size(gate, size, self.gate_device)
         folder = self.existing_folder()
         room, batch = storage.free_bytes(folder), self.config.batch * max(self.image_bytes())
         if room < 4 * batch:
@@ -134,13 +135,21 @@ class Launch:
         """Refuse what the model's family cannot do."""
         if self.about is None:
             return
+        config, family = self.config, self.about.family
         self.guidance.of_passes(self.about.is_told_scale)
-        if not FAMILIES[self.about.family].tuned and self.config.dual is not None:
+        if family != "sdxl" and config.micro != type(config.micro)():
+            raise ConfigError(f"micro: family {family} is told no sizes, only sdxl is; leave micro out")
+        if FAMILIES[family].tuned:
+            return
+        if config.dual is not None:
+            raise ConfigError(f"dual {config.dual}: family {family} only generates, with plain prompts; set dual=null")
+        if config.hires is not None:
+            raise ConfigError(f"hires: family {family} only generates, in one pass; set hires=null")
+        if config.offload_text_encoders:
             raise ConfigError(
-                f"dual {self.config.dual}: family {self.about.family} only generates, with plain prompts; set dual=null"
+                f"offload_text_encoders: family {family} encodes in its pipeline's own call; set it to false"
             )
-        if not FAMILIES[self.about.family].tuned and self.config.hires is not None:
-            raise ConfigError(f"hires: family {self.about.family} only generates, in one pass; set hires=null")
+        self.guidance.check_scale_alone(family)
 
     @property
     def guidance(self) -> Guidance:
@@ -205,6 +214,7 @@ class Launch:
         if native and self.sizes != (native,):
             pixels += f" (the model was trained at {native[0]}x{native[1]})"
         limited = plan.n_tasks if config.limit is None else min(config.limit, plan.n_tasks)
+        after = in_words(config.hires, config.post, config.crop)
         target = f" until {config.target.kept} are kept" if config.target.kept else ""
         return [
             f"run        {config.run}" + (", resumed" if is_planned(self.root) else ", new"),
@@ -212,8 +222,7 @@ class Launch:
             f"dual prompt {config.dual or 'none'}, on {self.device}",
             f"prompts    {self.prompts.count} from {', '.join(config.prompts)}, {config.replicas} replicas"
             + (", drawn by weight" if config.weights else ""),
-            f"tasks      {limited} of {plan.n_tasks}{target}, {pixels} pixels{sizes.in_words(config)}, "
-            f"in batches of {config.batch}",
+            f"tasks      {limited} of {plan.n_tasks}{target}, {pixels} pixels{after}, in batches of {config.batch}",
             f"shards     {plan.shards_within(config.limit)} of {config.shard_size} tasks",
             f"gates      {self._gates_in_words()}",
             *self._family_in_words(),

@@ -54,9 +54,9 @@ def regenerate(run: str, key: str, overrides: Sequence[str]) -> Iterator[str]:
     if stored:
         equal = sum(made.get(name) == data for name, data in stored.items())
         yield f"bytes      {equal} of {len(stored)} stored files (image, JSON, prompt) are equal"
-    pixels_CHW = next(sample.pixels_CHW for sample in samples if sample.task.key == key)
-    if pixels_CHW is not None:
-        yield from _pictures(again, table[key], pixels_CHW, stored)
+    sample, fresh = next(pair for pair in zip(samples, rows, strict=True) if pair[0].key == key)
+    if sample.pixels_CHW is not None:
+        yield from _pictures(again, (table[key], fresh), sample.pixels_CHW, stored)
     exempt = any(row["batch_executed"] is not None for row in (*rows, *recorded))
     if exempt:
         yield "note       a batch that was split when it ran out of memory may have other bytes"
@@ -122,17 +122,30 @@ def _verdict(row: Row) -> str:
     return f"{row['verdict']}, {row['reason']}" if row["reason"] else row["verdict"]
 
 
-def _pictures(again: Again, row: Row, pixels_CHW: np.ndarray, stored: dict[str, bytes]) -> Iterator[str]:
-    """Compare with the stored picture, if there is one, and write the new one."""
-    packing = again.launch.packing()
-    name = f"{row['key']}.{packing.image_format}"
+def _pictures(again: Again, rows: tuple[Row, Row], pixels_CHW: np.ndarray, stored: dict[str, bytes]) -> Iterator[str]:
+    """Compare with the stored picture, if there is one, and write the new one, unless the recorded row or the new one
+    forbids it.
+    """
+    packing, key = again.launch.packing(), rows[0]["key"]
+    name = f"{key}.{packing.image_format}"
     if name in stored:
         yield f"picture    {_difference(images.decode(stored[name]), pixels_CHW)}"
-    if is_private(row["reason"]) or is_unseen(row):
-        why = f"{row['reason']} rejected it" + ("" if is_private(row["reason"]) else ", and nobody looked for persons")
+    why = next(filter(None, map(_kept_back, rows)), "")
+    if why:
         yield f"picture    not written: {why}"
         return
-    yield f"picture    {_write(again.root, packing, row['key'], pixels_CHW)}"
+    yield f"picture    {_write(again.root, packing, key, pixels_CHW)}"
+
+
+def _kept_back(row: Row) -> str:
+    """Why nobody may see the pixels of this row; empty where that is allowed."""
+    if row["verdict"] == "kept":
+        return ""
+    if is_private(row["reason"]):
+        return f"{row['reason']} rejected it"
+    if row["verdict"] == "error":
+        return f"{row['reason']}, it was not judged"
+    return f"{row['reason']} rejected it, and nobody looked for persons" if is_unseen(row) else ""
 
 
 def _write(root: Path, packing: Packing, key: str, pixels_CHW: np.ndarray) -> Path:

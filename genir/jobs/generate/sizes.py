@@ -25,6 +25,8 @@ def stored_size(config: Generate, size: Size, multiple: int) -> Size:
         _check_multiple(f"size {list(size)} with hires", made, multiple)
         if min(made[0] - size[0], made[1] - size[1]) < 0:
             raise ConfigError(f"hires.size {list(made)}: is smaller than size {list(size)}; post.downscale reduces")
+        if abs(made[0] * size[1] / size[0] - made[1]) >= multiple:
+            raise ConfigError(f"hires.size {list(made)}: would stretch pictures of size {list(size)}; use hires.scale")
         if config.hires.tile is not None and config.hires.tile < multiple:
             raise ConfigError(f"hires.tile {config.hires.tile}: the model needs {multiple} pixels at least")
     try:
@@ -37,19 +39,6 @@ def stored_size(config: Generate, size: Size, multiple: int) -> Size:
         what = "size" if left == size else f"what hires and post make of size {list(size)}:"
         raise ConfigError(f"crop {list(config.crop)}: is larger than {what} [{left[0]}, {left[1]}]")
     return config.crop
-
-
-def in_words(config: Generate) -> str:
-    """What happens after the first pass."""
-    words = []
-    if config.hires is not None:
-        to = f"x{config.hires.scale:g}" if config.hires.size is None else "to {}x{}".format(*config.hires.size)
-        words.append(f"a second pass {to}")
-    if config.post is not None:
-        words.append(f"reduced by {config.post.downscale:g}")
-    if config.crop is not None:
-        words.append(f"cropped to {config.crop[0]}x{config.crop[1]}")
-    return "".join(f", {text}" for text in words)
 
 
 def _check_multiple(what: str, size: Size, multiple: int) -> None:

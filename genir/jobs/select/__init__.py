@@ -12,7 +12,7 @@ from genir.config.base import differences, read, resolve
 from genir.config.select import Select
 from genir.errors import ConfigError, PlanError
 from genir.jobs.select.twins import Twins, exact, nearly
-from genir.records import first_failing, is_private
+from genir.records import PRIVATE, first_failing, is_private, is_unseen
 from genir.runs.summary import local_root
 from genir.runs.tables import Table, joined, tables_of
 from genir.shards import selection
@@ -100,7 +100,8 @@ def decide(row: Row, checks: Sequence[Check]) -> tuple[str, str]:
     """Verdict and reason of one row.
 
     A null is a score that was not measured, unless the row says that it was the reason itself: a score that could not
-    be computed is inside no bounds.
+    be computed is inside no bounds. What was rejected before a gate looked for persons is never taken: nobody knows who
+    is in it.
     """
     if row["verdict"] == "error" or is_private(row["reason"]):
         return "rejected", row["reason"]  # the pixels of what a face was seen in are never stored: no way back
@@ -112,6 +113,8 @@ def decide(row: Row, checks: Sequence[Check]) -> tuple[str, str]:
         return "rejected", reason
     if len(known) < len(checks):
         return "undecidable", next(check.reason for check in checks if check not in known)
+    if row["verdict"] != "kept" and is_unseen(row):
+        return "undecidable", next(reason for reason, column in PRIVATE.items() if row.get(column, 0) is None)
     return "kept", ""
 
 
