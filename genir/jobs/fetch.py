@@ -17,9 +17,10 @@ from genir import config as configs
 from genir import storage
 from genir.backbone import files, hub
 from genir.backbone.hashes import sha256_once
-from genir.config.base import Strict, load
+from genir.config.base import Strict, load, read
 from genir.config.shared import Lora, Model
 from genir.errors import ConfigError, ModelError
+from genir.resources import locate
 from genir.runs.summary import human_bytes
 
 
@@ -155,6 +156,7 @@ def _kind_of(path: str, overrides: Sequence[str]) -> type[Strict]:
     for name in sorted(kinds, key=len, reverse=True):
         if stem == name or stem.startswith(f"{name}_"):
             return kinds[name]
+    read(locate(path))  # a file that is not there is of no command either
     for kind in kinds.values():
         try:
             load(kind, path, overrides)

@@ -145,7 +145,7 @@ def test_intervals_are_of_photographs_and_seeds():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["sizes=[7]"], r"sets\.sharp: 7 pictures are 7 pictures, and it has 6"),
+        (["sizes=[7]"], r"sets\.sharp: has 6 pictures, and the column '7 pictures' takes 7; change"),
         (["compare=[[sharp, none]]"], "none: named in costs or compare, but no set"),
         (["decides=piqe"], "decides piqe: expected a full-reference metric"),
         (["decides=ssim"], "decides ssim: expected a full-reference metric that is among the metrics"),
