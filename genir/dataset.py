@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from genir.config.degradation import Degradation
 from genir.degrade import Degrader
-from genir.errors import PlanError
+from genir.errors import ImageError, PlanError
 from genir.sources import open_source
 
 
@@ -77,7 +77,10 @@ class DegradedDataset(Dataset[dict[str, Any]]):
         """
         (original,) = self._source.originals(self.number(index), self.number(index) + 1)
         pixels_CHW, synthetic = original.read()
-        (pair,) = self._degrade([pixels_CHW], [original.key], epoch)
+        try:
+            (pair,) = self._degrade([pixels_CHW], [original.key], epoch)
+        except ImageError as error:
+            raise ImageError(f"{original.name}: {error}") from None
         return {
             "hq": torch.from_numpy(np.ascontiguousarray(pair.hq_CHW)),
             "lq": torch.from_numpy(np.ascontiguousarray(pair.lq_CHW)),

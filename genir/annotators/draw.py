@@ -158,6 +158,7 @@ def agreement(depth_HW: np.ndarray, normal_CHW: np.ndarray) -> float | None:
 
 def _smooth(plane_HW: np.ndarray) -> np.ndarray:
     """The mean of 5 x 5: labels have 8 bits, and gentle slopes are stairs."""
-    padded = np.pad(plane_HW, 2, "edge").cumsum(0).cumsum(1)
+    # sums over megapixels: float32 would leave nothing of the differences
+    padded = np.pad(plane_HW, 2, "edge").cumsum(0, np.float64).cumsum(1)
     padded = np.pad(padded, ((1, 0), (1, 0)))
     return (padded[5:, 5:] - padded[:-5, 5:] - padded[5:, :-5] + padded[:-5, :-5]) / 25

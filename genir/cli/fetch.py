@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
         print(json.dumps([fetched.facts() for fetched in done]))
     elif not wanted:
         print("nothing on a hub is named: all is local")
-    else:
+    elif done:
         new = [fetched for fetched in done if fetched.state != "there"]
         total = human_bytes(sum(sum(fetched.bytes.values()) for fetched in new))
         told = f"; {len(new)} {new[0].state}, {total}" if new else ""

@@ -143,11 +143,25 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _mistakes(kind: type[BaseModel], error: ValidationError, source: str, overrides: Sequence[str]) -> str:
     """One line a mistake, the first ones of many."""
-    found = error.errors()
+    found = _joined(error.errors())
     above = {details["loc"][:length] for details in found for length in range(len(details["loc"]))}
     # a list without its bad items may be too short as well: the items are what is wrong
     lines = [_one_line(kind, details, source, overrides) for details in found if details["loc"] not in above]
     return "\n".join(lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []))
+
+
+def _joined(found: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """The forms that a value may have, each of which failed, as one mistake; pydantic's names for them are left out."""
+    whole: dict[tuple[int | str, ...], ErrorDetails] = {}
+    for details in found:
+        loc = tuple(part for part in details["loc"] if part == "[key]" or not str(part).endswith("]"))
+        if loc in whole and details["loc"] != loc:
+            other = details["msg"].removeprefix("Input should be ")
+            message = f"{whole[loc]['msg']} or {other[0].lower()}{other[1:]}"
+            whole[loc] = {**whole[loc], "msg": message, "type": "union"}
+        else:
+            whole.setdefault(loc, {**details, "loc": loc})
+    return list(whole.values())
 
 
 def _one_line(kind: type[BaseModel], details: ErrorDetails, source: str, overrides: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from genir.errors import ShardError
 from genir.shards.files import Marker, read_marker
 from genir.shards.writer import ShardWriter, claim
 
@@ -56,10 +57,15 @@ class Claims:
             return False
         return not all(self._is_done(shard) for shard in range(self._shards))
 
-    def only_quarantined_left(self) -> bool:
-        """Is all that is not finished quarantined, as far as this worker has looked?"""
+    def refuse_quarantined(self) -> None:
+        """Raises ShardError where all that is not finished is quarantined, as far as this worker has looked."""
         unfinished = [shard for shard in range(self._shards) if not self._is_done(shard)]
-        return bool(unfinished) and all(self._run.shard(shard).name in self.quarantined for shard in unfinished)
+        if unfinished and all(self._run.shard(shard).name in self.quarantined for shard in unfinished):
+            root, stage = self._run.root, self._run.stage.removeprefix(".")
+            raise ShardError(
+                f"{root}: all is done but shard {', '.join(self.quarantined)}, quarantined: three workers in a row "
+                f"ended before they had added a batch; see logs/, then delete {root / stage}/*.quarantined to try again"
+            )
 
     def tasks_left(self) -> int:
         """Tasks of this launch's limit in shards that are not finished."""

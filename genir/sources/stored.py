@@ -127,7 +127,8 @@ class StoredRun:
             if marker is None and wanted:
                 break  # a target counts the first shards without a gap
             if marker is not None:
-                found.append(FinishedShard(number, marker, wanted))
+                # a shard that is taken whole stays the same one when the target grows
+                found.append(FinishedShard(number, marker, wanted if wanted and wanted < marker.kept else None))
                 wanted = wanted and max(0, wanted - marker.kept)
                 if wanted == 0:
                     break

@@ -128,3 +128,11 @@ def test_annotator_depth_and_normals_are_compared():
     upside_down = label_of("normal", known.normal_CHW * np.array([1, -1, 1])[:, None, None], size, Sense()).pixels_CHW
     assert agreement(depth, upside_down) < -0.5
     assert agreement(np.full_like(depth, 9), normal) is None
+
+
+def test_annotator_agreement_does_not_depend_on_the_size():
+    for side in (256, 2048):
+        x, y = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side))
+        depth = np.rint(255 * (0.15 * x + 0.85 * y)).astype(np.uint8)  # nearer below: a floor, slightly turned
+        normal = np.array([-0.104, 0.591, 0.8], np.float32)[:, None, None] * np.ones((side, side), np.float32)
+        assert agreement(depth, label_of("normal", normal, (side, side), Sense()).pixels_CHW) > 0.99

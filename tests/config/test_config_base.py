@@ -2,10 +2,10 @@
 
 import copy
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from genir.config.base import Strict, differences, digest, load
 from genir.config.generate import Generate
@@ -223,3 +223,22 @@ def test_a_key_that_is_no_text_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"c\.yaml line 1: not valid YAML: found unhashable key"):
         load(Generate, path)
+
+
+class Forms(Strict):
+    """A place, or several."""
+
+    place: Annotated[str, AfterValidator(str.strip)] | Annotated[dict[str, str], Field(min_length=1)]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("null", "place = null: input should be a valid string or a valid dictionary"),
+        ("{a: 1}", "place.a = 1: input should be a valid string"),
+    ],
+)
+def test_a_value_that_may_have_several_forms_is_one_mistake(place, told):
+    with pytest.raises(ConfigError) as caught:
+        load(Forms, None, [f"place={place}"])
+    assert str(caught.value) == f"override 'place={place}': {told}"

@@ -88,7 +88,7 @@ def test_gaps_are_rows_with_their_reason(folder):
     tiny = Image.new("RGB", (8, 8))
     tiny.save(restored / "a/08.bmp")
     tiny.save(folder / "gt/a/08.png")
-    code, table = evaluate(config(folder, f"sets.ours={restored}", f"reference={folder}/gt", "features=[]"))
+    code, table = evaluate(config(folder, f"sets.ours={restored}", f"reference={folder}/gt"))
     found = rows(folder / "out" / "ours")
     told = {name: (row["verdict"], row["reason"]) for name, row in found.items() if row["verdict"] != "kept"}
     assert told == {
@@ -105,6 +105,8 @@ def test_gaps_are_rows_with_their_reason(folder):
     summary = json.loads((folder / "out" / "summary.json").read_text())["sets"]["ours"]
     assert (summary["images"], summary["metrics"]["psnr"]["images"], summary["metrics"]["piqe"]["images"]) == (8, 8, 7)
     assert "1 not measured: no reference" in table
+    scene = json.loads((folder / "out" / "summary.json").read_text())["features"]["scene"]["sets"]["ours"]
+    assert (scene["images"], scene["reference_images"]) == (7, 7), "what is too small for the network has no features"
     assert code == 0
 
 

@@ -122,6 +122,11 @@ def test_a_target_leaves_the_surplus(tmp_path):
     (tmp_path / "run" / "goal.json").write_text('{"limit": null, "kept": 10}')
     out = exported(tmp_path / "run", tmp_path / "out", "basicsr")
     assert sorted(readers.basicsr_list(out)) == kept[:10]
+    first = json.loads((out / ".genir" / "000000.done").read_bytes())
+    (tmp_path / "run" / "goal.json").write_text('{"limit": null, "kept": 11}')
+    exported(tmp_path / "run", tmp_path / "out", "basicsr")
+    assert sorted(readers.basicsr_list(out)) == kept[:11]
+    assert json.loads((out / ".genir" / "000000.done").read_bytes()) == first, "a whole shard is not exported again"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -177,3 +177,8 @@ def test_the_command_of_a_config_is_known_by_its_name_or_its_keys(tmp_path):
     (tmp_path / "none.yaml").write_text("nothing: known\n")
     with pytest.raises(ConfigError, match="of which command"):
         _kind_of(str(tmp_path / "none.yaml"), [])
+
+
+def test_a_config_that_is_not_there_is_said_to_be_so():
+    with pytest.raises(ConfigError, match=r"^mine\.yaml: no such config file"):
+        _kind_of("mine.yaml", [])

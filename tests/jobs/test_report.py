@@ -232,7 +232,15 @@ def test_a_learning_run(tmp_path):
     assert "after 650 steps" in text, "the latest grid is shown"
 
 
-def test_pairs_and_their_slider(tmp_path):
+@pytest.mark.parametrize(
+    ("hq", "hq_usm", "told", "pictures"),
+    [
+        ("true", "false", "right of it HQ.", 2),
+        ("false", "true", "right of it the sharpened HQ.", 2),
+        ("false", "false", "Not shown: they are stored without their HQ", 0),
+    ],
+)
+def test_pairs_and_their_slider(tmp_path, hq, hq_usm, told, pictures):
     (tmp_path / "photos").mkdir()
     Image.fromarray(data.astronaut()[:128, :96]).save(tmp_path / "photos" / "one.png")
     config = load(
@@ -243,13 +251,16 @@ def test_pairs_and_their_slider(tmp_path):
             f"run={tmp_path}/run",
             "degradation.crop=null",
             "degradation.patch=null",
+            f"store.hq={hq}",
+            f"store.hq_usm={hq_usm}",
             "device=cpu",
         ],
     )
     assert degrade(config) == 0
     page = report(str(tmp_path / "run"))
     assert "1 HQ-LQ pairs, 0.0 % of them of synthetic images" in words_of(page)
-    assert page.read_text().count("data:image/webp") == 2
+    assert told in words_of(page)
+    assert page.read_text().count("data:image/webp") == pictures
 
 
 def test_a_training_set(tmp_path):

@@ -15,10 +15,12 @@ from PIL import Image
 from processes import TESTS, published
 from skimage import data
 
+from genir import ranks
 from genir.config.base import load
 from genir.config.score import Score
-from genir.errors import ConfigError, PlanError
+from genir.errors import ConfigError, PlanError, ShardError
 from genir.jobs.score import dry_run, score
+from genir.jobs.score.launch import Launch
 from genir.jobs.select import select
 from genir.jobs.status import status
 from genir.sources import open_source
@@ -166,3 +168,19 @@ def test_a_near_duplicate_needs_hashes(dummy):
 @pytest.mark.parametrize("name", ["photographs", "duplicates"])
 def test_the_configs_that_travel_with_genir_load(name):
     assert isinstance(load(Score, f"configs/score_{name}.yaml"), Score)
+
+
+def test_a_quarantined_shard_is_not_said_to_be_with_others(tmp_path):
+    folder, run = photographs(tmp_path / "photos"), tmp_path / "scored"
+    asked = config(folder, f"run={run}", "shard_size=4")
+    stage = run / "score_scores"
+    stage.mkdir(parents=True)
+    launch = Launch(asked, ranks.worker())
+    launch.open()
+    (stage / "000001.quarantined").touch()
+    with pytest.raises(ShardError, match=r"all is done but shard 000001, quarantined: .* delete .*/\*\.quarantined"):
+        score(asked)
+    assert len(rows(stage)) == 4
+    (stage / "000001.quarantined").unlink()
+    assert score(asked) == 0
+    assert len(rows(stage)) == 6

@@ -145,7 +145,7 @@ def test_intervals_are_of_photographs_and_seeds():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["sizes=[7]"], r"sets\.sharp: 7 pictures are 7 pictures, and it has 6"),
+        (["sizes=[7]"], r"sets\.sharp: has 6 pictures, and the column '7 pictures' takes 7; change"),
         (["compare=[[sharp, none]]"], "none: named in costs or compare, but no set"),
         (["decides=piqe"], "decides piqe: expected a full-reference metric"),
         (["decides=ssim"], "decides ssim: expected a full-reference metric that is among the metrics"),
@@ -161,9 +161,11 @@ def test_mistakes_are_one_line_before_anything_is_written(folder, overrides, mes
     assert not (folder / "out").exists()
 
 
-def test_a_crop_larger_than_the_pictures_is_one_line(folder):
-    with pytest.raises(ImageError, match="64x64 pixels are less than the crop of 96"):
+def test_a_crop_larger_than_the_pictures_is_one_line_that_names_one(folder):
+    with pytest.raises(ImageError, match=r"\.png: 64x64 pixels are less than the crop of 96"):
         utility(config(folder, "degradation.crop=96"))
+    with pytest.raises(ConfigError, match=r"test\.source \S+\.png: .* are less than a crop of 999; .* test\.side"):
+        utility(config(folder, "test.side=999", f"run={folder}/other"))
 
 
 def test_the_config_that_travels_with_genir_loads():

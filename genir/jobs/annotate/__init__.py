@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genir import ranks, storage
 from genir.jobs.annotate.launch import CONSISTENCY, Launch
+from genir.runs.claims import Claims
 from genir.runs.progress import log_to_file, worker_name
 from genir.runs.run import is_planned
 from genir.runs.summary import describe, summarise
@@ -42,7 +43,7 @@ def annotate(config: Annotate) -> int:
     with storage.explained(launch.root):
         launch.root.parent.mkdir(parents=True, exist_ok=True)
     _ = launch.device  # sets the threads
-    resolved, left = config.model_dump(mode="json"), False
+    resolved, begun = config.model_dump(mode="json"), list[Claims]()
     if launch.imports:
         _import(launch, stop)
     if not stop():
@@ -51,19 +52,20 @@ def annotate(config: Annotate) -> int:
         for stage, work in launch.works.items():
             if stop():
                 break
-            claims = launch.place(stage, pictures).run(work, resolved, stop)
-            left |= claims.any_left()
+            begun.append(launch.place(stage, pictures).run(work, resolved, stop))
             log.info("%s: %s", stage, describe(summarise(launch.root / stage)))
             gc.collect()  # the model of this stage, before that of the next one is loaded
         compared = launch.consistency(pictures)
         if compared is not None and not stop():
             place, work = compared
-            left |= place.run(work, resolved, stop).any_left()
+            begun.append(place.run(work, resolved, stop))
             log.info("%s: %s", CONSISTENCY, describe(summarise(place.folder)))
     if stop():
         log.info("stopped by %s; the same command goes on from here", stop.name)
         return launch.worker.stopped_exit_code
-    if left:
+    if any(claims.any_left() for claims in begun):
+        for claims in begun:
+            claims.refuse_quarantined()
         log.info("the last shards are with other workers")
         return 0
     for line in findings(launch.root):
@@ -108,7 +110,8 @@ def _import(launch: Launch, stop: ranks.StopSignal) -> None:
     place, work = launch.importing
     while not stop():
         claims = place.run(work, launch.config.model_dump(mode="json"), stop)
-        if not claims.any_left() or claims.only_quarantined_left():
+        if not claims.any_left():
             break
+        claims.refuse_quarantined()
         time.sleep(_WAIT)
     log.info("%s: %s", place.folder, describe(summarise(place.folder)))

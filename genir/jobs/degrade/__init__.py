@@ -86,6 +86,7 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
         if stop():
             log.info("stopped by %s; the same command goes on from here", stop.name)
             return launch.worker.stopped_exit_code
+        claims.refuse_quarantined()
         log.info("the last shards are with other workers")
         return 0
     if launch.manifest is not None:

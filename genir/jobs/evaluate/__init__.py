@@ -56,6 +56,8 @@ def evaluate(config: Evaluate) -> tuple[int, str]:
         log.info("stopped by %s; the same command goes on from here", stop.name)
         return launch.worker.stopped_exit_code, ""
     if not finished:
+        for claims in begun:
+            claims.refuse_quarantined()
         log.info("the last shards are with other workers: the last one to end writes the summary")
         return 0, ""
     return 0, _told(launch)

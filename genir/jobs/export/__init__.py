@@ -56,7 +56,8 @@ def export(config: Export) -> int:
     if launch.run.without_caption:
         facts = (len(launch.run.without_caption), ", ".join(launch.run.captioners))
         log.warning("%d images are left out: they lack a caption of one of %s, and a reader fails on that", *facts)
-    log.info("%s: %s", launch.folder.out, ", ".join(f"{count} {split or 'samples'}" for split, count in counts.items()))
+    told = ", ".join(f"{count} {split or 'samples'}" for split, count in counts.items())
+    log.info("%s: %s", launch.folder.out, told or "no samples: the input keeps nothing that is taken")
     return 0
 
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from genir import ranks
-from genir.errors import PlanError, ShardError
+from genir.errors import PlanError
 from genir.jobs.generate.launch import Launch
 from genir.runs.card import write_card
 from genir.runs.claims import Claims
@@ -100,11 +100,7 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
         if stop():
             log.info("stopped by %s; the same command goes on from here", stop.name)
             return launch.worker.stopped_exit_code
-        if claims.only_quarantined_left():
-            raise ShardError(
-                f"{config.run}: all is done but shard {', '.join(claims.quarantined)}, quarantined: three workers in a "
-                "row ended before they had added a batch; see logs/, then delete image/*.quarantined to try again"
-            )
+        claims.refuse_quarantined()
         log.info("the last shards are with other workers")
         return 0
     if config.target.kept is not None:

@@ -58,6 +58,7 @@ def _end(launch: Launch, run: Run, claims: Claims, stop: ranks.StopSignal) -> in
         if stop():
             log.info("stopped by %s; the same command goes on from here", stop.name)
             return launch.worker.stopped_exit_code
+        claims.refuse_quarantined()
         log.info("the last shards are with other workers, the last one of whom writes train/metadata.jsonl")
         return 0
     for line in finish(run, launch.config.limit):

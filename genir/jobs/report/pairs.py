@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from genir.shards.files import Row
 
 _PAIRS = 24
+_HQ = {"hq": "HQ", "hq_usm": "the sharpened HQ"}
 _SIDE = 384
 
 
@@ -52,12 +53,17 @@ def add(page: Page, root: Path, count: int) -> None:
         bars([(name, number, "kept") for name, number in uses.most_common()], len(kept)),
         note="; ".join(part for part in ("pairs that have the step at least once", found.note) if part),
     )
+    stored = next((name for name, told in _HQ.items() if plan["meaning"]["store"][name]), None)
+    if stored is None:
+        page.section("Pairs", note="Not shown: they are stored without their HQ (store.hq).")
+        return
     sliders = [
         slider(page_row["key"], lq, hq, _describe(page_row))
         for page_row in gallery.choose(kept, min(_PAIRS, count))
-        for lq, hq in [_pictures(root, plan["shards"], plan["shard_size"], page_row)]
+        for lq, hq in [_pictures(root, plan["shards"], plan["shard_size"], stored, page_row)]
     ]
-    page.section("Pairs", f'<div class="grid">{"".join(sliders)}</div>', note="Left of the line LQ, right of it HQ.")
+    note = f"Left of the line LQ, right of it {_HQ[stored]}."
+    page.section("Pairs", f'<div class="grid">{"".join(sliders)}</div>', note=note)
 
 
 def slider(name: str, left: Image.Image, right: Image.Image, remark: str) -> str:
@@ -83,12 +89,12 @@ def _describe(row: Row) -> str:
     return ", ".join(_name(step) for step in json.loads(row["steps"]))
 
 
-def _pictures(root: Path, shards: int, shard_size: int, row: Row) -> tuple[Image.Image, Image.Image]:
+def _pictures(root: Path, shards: int, shard_size: int, hq: str, row: Row) -> tuple[Image.Image, Image.Image]:
     files = ShardFiles.of(root / "lq", int(row["key"]) // shard_size, shards)
     names = (row["key"], f"{row['key']}_{row['epoch']}")
     sample = next(one for one in samples(files.tar) if one.name in names)
     decoded = []
-    for role in ("lq", "hq"):
+    for role in ("lq", hq):
         member = next(file for ending, file in sample.files.items() if ending.startswith(f"{role}."))
         decoded.append(Image.fromarray(images.decode(member.read()).transpose(1, 2, 0)))
     return decoded[0], decoded[1]

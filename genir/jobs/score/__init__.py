@@ -62,6 +62,7 @@ def _end(launch: Launch, claims: Claims, stop: ranks.StopSignal) -> int:
         if stop():
             log.info("stopped by %s; the same command goes on from here", stop.name)
             return launch.worker.stopped_exit_code
+        claims.refuse_quarantined()
         log.info("the last shards are with other workers")
         return 0
     log.info("scores in %s/*.parquet; genir select %s applies other thresholds", launch.root, launch.root.parent)

@@ -113,7 +113,10 @@ class Launch:
         for column, wanted in found.items():
             for name, count in wanted.items():
                 if not 1 <= count <= self.counts[name]:
-                    raise ConfigError(f"sets.{name}: {column} are {count} pictures, and it has {self.counts[name]}")
+                    raise ConfigError(
+                        f"sets.{name}: has {self.counts[name]} pictures, and the column {column!r} takes {count}; "
+                        "change sizes or budgets"
+                    )
         return found
 
     @cached_property

@@ -44,6 +44,12 @@ class Bench:
             if one.reason:
                 continue
             pixels_CHW, _ = one.read()
+            height, width = pixels_CHW.shape[1:]
+            if min(height, width) < launch.config.test.side:
+                raise ConfigError(
+                    f"test.source {one.name}: {height}x{width} pixels (height x width) are less than a crop of "
+                    f"{launch.config.test.side}; leave it out, or lower test.side"
+                )
             for crop in range(launch.config.test.crops):
                 names.append(one.name)
                 pairs += degrade([pixels_CHW], [one.key], crop)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genir.errors import GenirError
+from genir.errors import GenirError, ImageError
 
 NAME = "scene features 1"
 """Printed beside every number that is made with them; another network gets another name."""
@@ -77,12 +77,14 @@ def scene_features(images_NCHW: Tensor, model: SceneFeatures) -> Tensor:
     """uint8 RGB 0..255 of any size -> features (N, 128), float32, on the model's device.
 
     Pictures are not scaled, because scaling would hide their quality: compare sets of one size. The network
-    was trained at 128 pixels. Raises GenirError for another dtype or shape and for sides below 64 pixels.
+    was trained at 128 pixels. Raises GenirError for another dtype or shape, ImageError for sides below 64 pixels.
     """
     shape = tuple(images_NCHW.shape)
-    if images_NCHW.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST_SIDE:
-        needed = f"torch.uint8 (N, 3, H, W) with sides of at least {SMALLEST_SIDE} pixels"
-        raise GenirError(f"{NAME}: images are {images_NCHW.dtype} {shape}, but {needed} is needed")
+    if images_NCHW.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3:
+        raise GenirError(f"{NAME}: images are {images_NCHW.dtype} {shape}, but torch.uint8 (N, 3, H, W) is needed")
+    if min(shape[2:]) < SMALLEST_SIDE:
+        size = f"{shape[2]}x{shape[3]} pixels (height x width)"
+        raise ImageError(f"{NAME}: {size}, but {SMALLEST_SIDE} is the smallest side")
     device = next(model.parameters()).device
     parts = [model(part.to(device).float() / 127.5 - 1) for part in images_NCHW.split(BATCH)]
     return torch.cat(parts) if parts else torch.empty(0, FEATURES, device=device)

@@ -10,7 +10,7 @@ import torch
 from held_out import degrade, to_NCHW
 from PIL import Image
 
-from genir.errors import GenirError
+from genir.errors import GenirError, ImageError
 from genir.metrics.features import network
 from genir.metrics.features.frechet import frechet_distance
 from genir.metrics.features.kernel import kernel_distance
@@ -49,11 +49,13 @@ def test_the_file_is_small() -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(1, 3, 128, 128), torch.zeros(3, 128, 128).byte(), torch.zeros(1, 3, 32, 128).byte()],
+    [torch.zeros(1, 3, 128, 128), torch.zeros(3, 128, 128).byte()],
 )
 def test_what_is_no_batch_of_pictures_is_refused(model: network.SceneFeatures, images: torch.Tensor) -> None:
     with pytest.raises(GenirError, match=r"scene features 1: images are .* but torch.uint8 \(N, 3, H, W\)"):
         network.scene_features(images, model)
+    with pytest.raises(ImageError, match=r"scene features 1: 32x128 pixels .*, but 64 is the smallest side"):
+        network.scene_features(torch.zeros(2, 3, 32, 128).byte(), model)
 
 
 def test_subjects_of_unseen_scenes_are_named(model: network.SceneFeatures) -> None:
