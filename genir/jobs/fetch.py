@@ -151,13 +151,12 @@ def _check_room(wanted: Named, need: int) -> None:
 
 def _kind_of(path: str, overrides: Sequence[str]) -> type[Strict]:
     """The command of a configuration: by the name of its file, else the one whose keys it has."""
-    read(locate(path))
+    read(locate(path))  # a file that is not there is of no command
     kinds = dict(_kinds())
     stem = Path(path).stem
     for name in sorted(kinds, key=len, reverse=True):
         if stem == name or stem.startswith(f"{name}_"):
             return kinds[name]
-    read(locate(path))  # a file that is not there is of no command either
     for kind in kinds.values():
         try:
             load(kind, path, overrides)
