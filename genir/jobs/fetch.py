@@ -157,7 +157,6 @@ def _kind_of(path: str, overrides: Sequence[str]) -> type[Strict]:
     for name in sorted(kinds, key=len, reverse=True):
         if stem == name or stem.startswith(f"{name}_"):
             return kinds[name]
-    read(locate(path))  # a file that is not there is of no command either
     for kind in kinds.values():
         try:
             load(kind, path, overrides)
