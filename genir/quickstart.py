@@ -40,7 +40,7 @@ PREPARE = ("configs/prepare_embedded.yaml", "sdedit=null")
 LEARN = ("configs/learn_embedded.yaml", "--from", "embedded", "steps=60", "warmup=5", "learning_rate.vectors=0.0003",
          "validation.every=null")  # fmt: skip
 """The pair is good already: few steps, small ones, and no pictures on the way."""
-PAIRS = ("configs/degrade_realesrgan.yaml", "degradation.crop=128", "epochs=2")
+PAIRS = ("configs/degrade_realesrgan.yaml", "degradation.crop=null", "degradation.patch=null", "epochs=2")
 SIDES = ("plain", "dual")
 WORKERS = 2
 STOP_AT = 0.4  # share of the images that are safe when the workers are stopped

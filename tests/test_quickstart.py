@@ -14,6 +14,7 @@ from genir.config.degrade import Degrade
 from genir.config.generate import Generate
 from genir.config.learn import Learn
 from genir.config.prepare import Prepare
+from genir.degrade.presets import preset
 from genir.errors import ConfigError, ShardError
 from genir.resources import locate
 from genir.runs.summary import summarise
@@ -39,7 +40,8 @@ def test_what_it_starts_is_understood(tmp_path):
     assert load(Learn, config, overrides).mode == "tokens"
     assert (option, embedded.dual_files()[source].is_file()) == ("--from", True)
     config, *overrides = quickstart.PAIRS
-    assert load(Degrade, config, [*overrides, "input=dual"]).epochs == 2
+    degradation = load(Degrade, config, [*overrides, "input=dual"]).degradation
+    assert degradation.changed(preset(degradation.preset)).crop is None  # whole pictures: they are small
 
 
 def test_overrides_are_refused_in_one_line():
