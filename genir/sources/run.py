@@ -96,7 +96,8 @@ class RunSource:
         return ShardFiles.of(self._root / "image", shard, self._shards)
 
     def _read_rows(self, shard: int) -> dict[str, Row]:
-        return {row["key"]: row for row in reader.rows(self._files(shard))}
+        files = self._files(shard)
+        return {row["key"]: row for row in reader.rows(files)} if files.marker.exists() else {}
 
     def _finished(self) -> int:
         """All keys below are there: the first finished shards, up to the target of the run's latest launch.

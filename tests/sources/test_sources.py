@@ -58,6 +58,7 @@ def test_a_run_in_the_making_grows(dummy):
     dummy.run("made", prompts=20, shard_size=8, batch=4, limit=10)
     source = open_source(str(dummy.folder / "made"))
     assert (source.n_tasks, source.available) == (20, 12)
+    assert [one.reason for one in source.originals(12, 20)] == ["not made yet"] * 8  # also of a shard that nobody began
     plan = SourcePlan(source, 4, 8)
     assert [len(batch) for batch in plan.batches(1)] == [4, 4]
     assert [one.reason for one in plan.batches(1)[1]] == ["not made yet"] * 4
