@@ -105,6 +105,8 @@ def bare(pipeline, backbone, launch, images):
         pipeline(
             prompt_embeds=positive.embeds_NLD,
             negative_prompt_embeds=negative.embeds_NLD,
+            pooled_prompt_embeds=positive.pooled_NP,
+            negative_pooled_prompt_embeds=negative.pooled_NP,
             height=launch.sizes[0][0],
             width=launch.sizes[0][1],
             num_inference_steps=config.steps,
