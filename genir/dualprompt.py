@@ -1,7 +1,8 @@
 """The learned pair of prompts, positive and negative, and the file it travels in.
 
 One safetensors file: tensors `positive.<key>`, `negative.<key>` and `lora.<name>`, all float32, and one
-metadata entry `genir_dual_prompt` with a JSON header (mode, templates, model, family, step, config).
+metadata entry `genir_dual_prompt` with a JSON header (mode, templates, model, family, step, config, branch of
+the LoRA).
 
 Modes:
 - "tokens": M new vectors in the input of every text encoder, as in textual inversion (Gal et al. 2023,
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from genir import storage
 from genir.errors import ModelError
-from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
+from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE, Branch
 
 Mode = Literal["tokens", "output"]
 
@@ -66,6 +67,8 @@ class DualPrompt:
     """How it was learned; JSON values only."""
     lora: dict[str, Tensor] = field(default_factory=dict)
     """Diffusers/PEFT names (`unet....lora_A.weight`) -> weights at alpha = rank (scale 1)."""
+    lora_branch: Branch = "both"
+    """The pass that the LoRA acts on: the one that is told the positive prompt, the negative one, or both."""
     sha256: str = ""
     """Of the file it was loaded from; "" = not from a file."""
 
@@ -133,6 +136,8 @@ def check(dual: DualPrompt, where: str = "in memory") -> None:
         raise ModelError(f"{what}: mode {dual.mode!r}; allowed: {', '.join(get_args(Mode))}")
     if dual.family not in ENCODERS:
         raise ModelError(f"{what}: family {dual.family!r}; allowed: {', '.join(ENCODERS)}")
+    if dual.lora_branch not in get_args(Branch):
+        raise ModelError(f"{what}: lora_branch {dual.lora_branch!r}; allowed: {', '.join(get_args(Branch))}")
     for side, vectors in (("positive", dual.positive), ("negative", dual.negative)):
         _check_keys(dual, vectors, f"{what}: {side}")
         _check_shapes(vectors, f"{what}: {side}")
@@ -188,6 +193,7 @@ _HEADER_TYPES: dict[str, type] = {
     "template_negative": str,
     "step": int,
     "config": dict,
+    "lora_branch": str,
 }
 
 
@@ -202,6 +208,7 @@ def _header(content: bytes, source: Path) -> dict[str, Any]:
     try:
         header = json.loads(metadata[_HEADER])
         version = header.pop("version")
+        header.setdefault("lora_branch", "both")  # files of the first days do not say it
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"dual prompt {source}: damaged header ({error!r})") from error
     if version != _VERSION:

@@ -31,6 +31,9 @@ POSITIVE_TEMPLATE = "A {tokens} image. {caption}"
 NEGATIVE_TEMPLATE = "A {tokens} image."
 """Texts around the vectors of a learned pair, after GenIR's figure 2 without its commas, which cost positions."""
 
+Branch = Literal["both", "positive", "negative"]
+"""Passes of guidance, by the prompt that they are told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -85,6 +88,8 @@ class Conditioning:
     """1 for tokens, 0 for padding; only families that mask (PixArt, Sana) have one."""
     texts: tuple[str, ...] = ()
     """The prompts themselves, for families that only their pipeline's call encodes."""
+    tuned_N: Tensor | None = None
+    """1 where the LoRA of a dual prompt acts, else 0; None: it acts on every image alike."""
 
     def rows(self, part: slice) -> Conditioning:
         """The conditioning of some of the images."""
@@ -105,7 +110,8 @@ class Conditioning:
     ) -> Conditioning:
         pooled_NP = None if self.pooled_NP is None else change(self.pooled_NP)
         mask_NL = None if self.mask_NL is None else change(self.mask_NL)
-        return Conditioning(change(self.embeds_NLD), pooled_NP, truncated, mask_NL, texts)
+        tuned_N = None if self.tuned_N is None else change(self.tuned_N)
+        return Conditioning(change(self.embeds_NLD), pooled_NP, truncated, mask_NL, texts, tuned_N)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Settings:
     guidance: Guidance
     micro: Micro
     negative: str
-    """Negative prompt where no dual prompt is applied."""
+    """Negative prompt; follows the learned vectors where a dual prompt is applied."""
     offload_text_encoders: bool = False
     """Text encoders leave the device while the images of a shard are denoised."""
     hires: Hires | None = None

@@ -43,7 +43,7 @@ def output(**changes: Any) -> DualPrompt:
 ONE_ENCODER = {"positive": {"clip_l": torch.ones(1, 4)}, "negative": {"clip_l": torch.ones(2, 4)}}
 
 
-@pytest.mark.parametrize("dual", [pair(), output(), pair(family="sd", lora={}, **ONE_ENCODER)])
+@pytest.mark.parametrize("dual", [pair(), output(lora_branch="negative"), pair(family="sd", lora={}, **ONE_ENCODER)])
 def test_round_trip(dual: DualPrompt, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "pair.safetensors"
     sha256 = dualprompt.save(dual, path)
@@ -62,6 +62,7 @@ def test_round_trip(dual: DualPrompt, tmp_path: Path) -> None:
         "config",
         "template_positive",
         "template_negative",
+        "lora_branch",
     ):
         assert getattr(dual, name) == getattr(found, name)
     assert [entry.name for entry in path.parent.iterdir()] == ["pair.safetensors"]
@@ -121,6 +122,7 @@ REFUSED = [
         "template 'An image. {caption}' needs {tokens} exactly once",
     ),
     (pair(template_negative="{tokens} {tokens}"), "needs {tokens} exactly once"),
+    (pair(lora_branch="one"), "lora_branch 'one'; allowed: both, positive, negative"),
 ]
 
 
@@ -185,6 +187,13 @@ def test_refused_files(damage: Any, text: str, tmp_path: Path) -> None:
     assert text in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_header_without_a_branch_means_both(tmp_path: Path) -> None:
+    path = tmp_path / "pair.safetensors"
+    dualprompt.save(pair(lora_branch="positive"), path)
+    changed_header(path, lora_branch=None)
+    assert dualprompt.load(path).lora_branch == "both"
 
 
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:

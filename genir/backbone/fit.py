@@ -1,13 +1,14 @@
-"""Does a learned pair belong to this model?"""
+"""Does a learned pair belong to this model, and can the model make what is asked for?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from genir.backbone.adapter import Adapter
 from genir.backbone.encoders import Encoder
 from genir.dualprompt import DualPrompt
-from genir.errors import ModelError
+from genir.errors import ConfigError, ModelError
+from genir.records import Conditioning
 
 
 def check_fit(
@@ -39,3 +40,22 @@ def check_fit(
         positions = encoder.tokenizer.positions
         if replaced and count > positions - 2:
             raise ModelError(f"{what}: {count} vectors do not fit into the {positions} positions of {encoder.name}")
+
+
+def check_call(
+    sides: Mapping[str, Conditioning | None],
+    size_HW: tuple[int, int],
+    images: int,
+    steps: int,
+    multiple: int,
+    most: int,
+) -> None:
+    """Raise ConfigError for a size that is no multiple, steps beyond `most`, or a side for another number of images."""
+    height, width = size_HW
+    if height < 1 or width < 1 or height % multiple or width % multiple:
+        raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {multiple}")
+    if not 1 <= steps <= most:
+        raise ConfigError(f"steps is {steps}; allowed: 1 .. {most}")
+    for name, side in sides.items():
+        if side is not None and side.embeds_NLD.shape[0] != images:
+            raise ConfigError(f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {images} seeds")

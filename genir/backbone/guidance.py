@@ -110,6 +110,8 @@ class DenoiserInput:
     """1 for tokens, 0 for padding; of families that mask."""
     scale_N: Tensor | None = None
     """Guidance scale, for models that are told it."""
+    tuned_N: Tensor | None = None
+    """1 where the LoRA of a dual prompt acts, else 0; None: it acts on every image alike."""
 
     def then(self, other: DenoiserInput) -> DenoiserInput:
         """This batch followed by another one."""
@@ -119,6 +121,7 @@ class DenoiserInput:
             _cat(self.time_ids_N6, other.time_ids_N6),
             _cat(self.mask_NL, other.mask_NL),
             _cat(self.scale_N, other.scale_N),
+            _cat(self.tuned_N, other.tuned_N),
         )
 
 

@@ -67,7 +67,7 @@ def load(
         if scheduler:
             parts["scheduler"] = schedulers.named(parts["scheduler"], scheduler)
         for weight, path in lora_files:
-            lora.fuse(components.pipeline(family, parts), path, weight, str(path))
+            lora.fuse(components.pipeline(family, parts), path, weight, name=str(path))
         _settle(id, family, parts, target)
         kernel = attention_kernels.use(parts[families.FAMILIES[family].denoiser], attention, target)
     return _backbone(found, family, index, parts, kernel, chunks)

@@ -1,34 +1,56 @@
-"""LoRAs: read by diffusers and fused into the weights, or learned beside them (PEFT)."""
+"""LoRAs: read by diffusers and fused into the weights, or beside them (PEFT) to be learned or to act on one side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from genir.errors import ModelError
 
+if TYPE_CHECKING:
+    from genir.backbone.guidance import DenoiserInput, Predict
 
-def fuse(pipeline: Any, source: Path | Mapping[str, Tensor], weight: float, name: str) -> None:
+_LOADED = "loaded"  # name of the adapter while PEFT holds it
+
+
+def fuse(pipeline: Any, source: Path | Mapping[str, Tensor], weight: float = 1.0, *, name: str) -> None:
     """Add `weight` times a LoRA (a .safetensors file or its tensors) to the weights of a pipeline's
     components.
 
     Raises ModelError when it is damaged or fits no layer of the model.
     """
+    with _explained(pipeline, name):
+        _load(pipeline, source)
+        pipeline.fuse_lora(components=_touched(pipeline), lora_scale=weight, safe_fusing=True)
+        pipeline.unload_lora_weights()
+
+
+def put_beside(pipeline: Any, tensors: Mapping[str, Tensor], *, name: str) -> None:
+    """Load a LoRA beside the weights, where `on_rows` can hold it back; raises as `fuse` does."""
+    with _explained(pipeline, name):
+        _load(pipeline, tensors)
+
+
+def _load(pipeline: Any, source: Path | Mapping[str, Tensor]) -> None:
+    if isinstance(source, Path):
+        pipeline.load_lora_weights(source.parent, weight_name=source.name, adapter_name=_LOADED)
+    else:
+        pipeline.load_lora_weights(dict(source), adapter_name=_LOADED)
+    if not any(_LOADED in adapters for adapters in pipeline.get_list_adapters().values()):
+        raise ValueError("no layer of it is a layer of this model")
+
+
+@contextmanager
+def _explained(pipeline: Any, name: str) -> Iterator[None]:
     if not hasattr(pipeline, "load_lora_weights"):
         raise ModelError(f"lora {name}: diffusers' {type(pipeline).__name__} takes no LoRA; leave it out")
     try:
-        if isinstance(source, Path):
-            pipeline.load_lora_weights(source.parent, weight_name=source.name, adapter_name="fused")
-        else:
-            pipeline.load_lora_weights(dict(source), adapter_name="fused")
-        if not any("fused" in adapters for adapters in pipeline.get_list_adapters().values()):
-            raise ValueError("no layer of it is a layer of this model")
-        pipeline.fuse_lora(components=_touched(pipeline), lora_scale=weight, safe_fusing=True)
-        pipeline.unload_lora_weights()
+        yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, IndexError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"lora {name}: cannot be used with this model: {first}") from error
@@ -54,6 +76,29 @@ def attach(unet: Any, rank: int, targets: Sequence[str], seed: int) -> list[nn.P
     for parameter in learned:
         parameter.data = parameter.data.float()
     return learned
+
+
+def on_rows(predict: Predict, denoiser: Any) -> Predict:
+    """`predict`, in which the LoRA beside the weights acts on the images of `DenoiserInput.tuned_N` alone.
+
+    Both passes of guidance stay one batch: what the LoRA adds is multiplied by 1 or 0, an image each.
+    """
+    tuned_N: Tensor | None = None
+
+    def held_back(module: nn.Module, args: tuple[Tensor, ...], added_NLD: Tensor) -> Tensor:
+        assert tuned_N is not None
+        return added_NLD * tuned_N.to(added_NLD)[:, None, None]
+
+    for name, module in denoiser.named_modules():
+        if name.rpartition(".")[0].endswith(".lora_B"):
+            module.register_forward_hook(held_back)
+
+    def predicted(latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
+        nonlocal tuned_N
+        tuned_N = inputs.tuned_N
+        return predict(latents_NCHW, t, inputs)
+
+    return predicted
 
 
 def tensors(unet: Any) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -14,17 +14,19 @@ from genir import dualprompt
 from genir.backbone import caches, latents, lora, loss, tiles
 from genir.backbone.about import Geometry, is_told_scale
 from genir.backbone.adapter import Adapter
-from genir.backbone.fit import check_fit
+from genir.backbone.fit import check_call, check_fit
 from genir.backbone.forward import Forward, forward_process
-from genir.backbone.guidance import DenoiserInput, Guidance, Start, denoise
+from genir.backbone.guidance import DenoiserInput, Guidance, Predict, Start, denoise
 from genir.backbone.licences import Licence
 from genir.backbone.quiet import quiet
 from genir.backbone.sdxl import Micro
 from genir.backbone.text import Side, TextEncoders
 from genir.backbone.whole import WholePipeline
 from genir.dualprompt import DualPrompt
-from genir.errors import ConfigError, ModelError
-from genir.records import Conditioning
+from genir.errors import ModelError
+from genir.records import Branch, Conditioning
+
+_Micros = Micro | Sequence[Micro] | None
 
 
 def _never() -> bool:
@@ -55,7 +57,13 @@ class Backbone:
     """sdpa, xformers or flash: what is in use."""
     decoder_tile: int | None = None
     """Pixels of a side: larger images are decoded in tiles."""
-    _fused: DualPrompt | None = field(default=None, init=False)
+    _tuned: DualPrompt | None = field(default=None, init=False)
+    """The pair whose LoRA is in the denoiser."""
+    _branch: Branch = field(default="both", init=False)
+    _predict: Predict = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._predict = self.adapter.predict
 
     @property
     def denoiser(self) -> Any:
@@ -88,34 +96,42 @@ class Backbone:
         return self.scheduler.config.num_train_timesteps
 
     def apply(self, dual: DualPrompt | None, *, model_hash: str = "") -> None:
-        """Install a learned pair, with its LoRA fused into the weights; None removes the vectors.
+        """Install a learned pair; None removes the vectors. Its LoRA is fused into the weights, or stays beside
+        them where it acts on one side alone.
 
         `model_hash` (`files.model_hash` of this model), where given, decides whether the pair was learned on
         this very model; without it (or without one in the pair) the ids must be equal. Raises ModelError: a
-        pair of another model, family or width, or any change after a LoRA was fused.
+        pair of another model, family or width, or any change after a LoRA was taken in.
         """
-        if self._fused and not (dual is self._fused or (dual and dual.sha256 == self._fused.sha256 != "")):
-            raise ModelError("the LoRA of another dual prompt is fused into this model: load the model again")
+        if self._tuned and not (dual is self._tuned or (dual and dual.sha256 == self._tuned.sha256 != "")):
+            raise ModelError("the LoRA of another dual prompt is in this model: load the model again")
         if dual is not None and isinstance(self.adapter, WholePipeline):
             self.adapter.refuse("use a dual prompt (set dual=null; `negative` is a text)")
         if dual is not None:
             dualprompt.check(dual, dual.sha256[:12] or "in memory")
             check_fit(dual, self.id, self.family, self.adapter, self.text.encoders, model_hash)
-            if dual.lora and not self._fused:
+            if dual.lora and not self._tuned:
                 with quiet():
-                    lora.fuse(self.make_pipeline(), dual.lora, 1.0, "of the dual prompt")
-                self._fused = dual
+                    take_in = lora.fuse if dual.lora_branch == "both" else lora.put_beside
+                    take_in(self.make_pipeline(), dual.lora, name="of the dual prompt")
+                self.limit_lora(dual.lora_branch)
+                self._tuned = dual
         self.text.apply(dual)
 
-    def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
-        """The installed learned vectors by side and key (float32, frozen): a learner lets them require
-        gradients.
+    def limit_lora(self, branch: Branch) -> None:
+        """Let the LoRA beside the weights act on images that are told the prompt of one side only; what is encoded
+        from now on says which these are.
         """
+        if branch != "both":
+            self._branch, self._predict = branch, lora.on_rows(self.adapter.predict, self.denoiser)
+
+    def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
+        """The installed learned vectors by side and key (float32, frozen): a learner lets them require gradients."""
         return self.text.vectors()
 
     def encode_positive(self, texts: Sequence[str]) -> Conditioning:
         """Conditioning of N prompts, with the learned positive vectors if a pair is installed."""
-        return self.text.encode(texts, "positive")
+        return self._marked(self.text.encode(texts, "positive"), "positive")
 
     def encode_negative(self, text: str, count: int) -> Conditioning:
         """The negative side for `count` images: the learned vectors, then `text`.
@@ -124,17 +140,21 @@ class Backbone:
         """
         if self.text.dual is None and not text:
             return self.encode_empty(count)
-        return self.text.encode([text], "negative").repeated(count)
+        return self._marked(self.text.encode([text], "negative"), "negative").repeated(count)
 
     def encode_empty(self, count: int) -> Conditioning:
-        """The plain unconditional side for `count` images, as the pipelines have it without a negative
-        prompt.
-        """
+        """The plain unconditional side for `count` images, as the pipelines have it without a negative prompt."""
         one = self.text.encode([""], None)
         if self.zero_empty and one.pooled_NP is not None:
             zeros = torch.zeros_like(one.embeds_NLD), torch.zeros_like(one.pooled_NP)
             one = replace(one, embeds_NLD=zeros[0], pooled_NP=zeros[1])
-        return one.repeated(count)
+        return self._marked(one, None).repeated(count)
+
+    def _marked(self, told: Conditioning, side: Side | None) -> Conditioning:
+        """Does the LoRA act on these images?"""
+        if self._branch == "both":
+            return told
+        return replace(told, tuned_N=told.embeds_NLD.new_full((len(told.embeds_NLD),), float(side == self._branch)))
 
     @torch.no_grad()
     def generate(
@@ -161,7 +181,8 @@ class Backbone:
         Stopped when `should_stop()`, asked before every step, says so.
         """
         if isinstance(self.adapter, WholePipeline):
-            self._check_call({"positive": positive, "negative": negative}, size_HW, seeds, steps)
+            sides = {"positive": positive, "negative": negative}
+            check_call(sides, size_HW, len(seeds), steps, self.geometry.multiple, self.num_train_timesteps)
             if start is not None or tile is not None:
                 self.adapter.refuse("edit pictures or work in tiles")
             options = {"size_HW": size_HW, "seeds": seeds, "steps": steps, "guidance": guidance}
@@ -198,32 +219,29 @@ class Backbone:
         tile: int | None = None,
     ) -> Tensor:
         """`generate` without the decoder: latents (N, C, H / f, W / f), f = geometry.factor."""
-        self._check_call({"positive": positive, "negative": negative, "empty": empty}, size_HW, seeds, steps)
-        micro, passes, geometry = micro or Micro(), guidance.of_passes(self.is_told_scale), self.geometry
-        predict = caches.remembering(self.adapter.predict, self.denoiser)
-        seen_HW = size_HW
+        sides, geometry = {"positive": positive, "negative": negative, "empty": empty}, self.geometry
+        check_call(sides, size_HW, len(seeds), steps, geometry.multiple, self.num_train_timesteps)
+        passes = guidance.of_passes(self.is_told_scale)
+        predict = caches.remembering(self._predict, self.denoiser)
+        latent_HW = seen_HW = size_HW[0] // geometry.factor, size_HW[1] // geometry.factor
         if tile is not None and tile < max(size_HW):  # what the denoiser sees has the size of a tile
-            most = tile // geometry.multiple * geometry.multiple
-            seen_HW = min(size_HW[0], most), min(size_HW[1], most)
-            predict = tiles.tiled(predict, (seen_HW[0] // geometry.factor, seen_HW[1] // geometry.factor))
-
-        def told(side: Conditioning, is_negative: bool) -> DenoiserInput:
-            return self._scaled(self.adapter.inputs(side, seen_HW, micro, is_negative), guidance.scale)
-
-        seen = seen_HW[0] // geometry.factor, seen_HW[1] // geometry.factor
+            most = tile // geometry.multiple * geometry.multiple // geometry.factor
+            seen_HW = min(latent_HW[0], most), min(latent_HW[1], most)
+            predict = tiles.tiled(predict, seen_HW)
+        told = partial(self._told, latent_HW=seen_HW, micro=micro, scale=guidance.scale)
         return denoise(
             predict,
             self.scheduler,
-            (self.adapter.channels, size_HW[0] // geometry.factor, size_HW[1] // geometry.factor),
-            told(positive, False),
-            negative and told(negative, True),
-            empty and told(empty, True),
+            (self.adapter.channels, *latent_HW),
+            told(positive, negative=False),
+            negative and told(negative, negative=True),
+            empty and told(empty, negative=True),
             seeds=seeds,
             steps=steps,
             guidance=passes,
             should_stop=should_stop,
             start=start,
-            timing=self.adapter.timing(self.scheduler, steps, seen),
+            timing=self.adapter.timing(self.scheduler, steps, seen_HW),
             dtype=torch.float32 if self.family == "sana" else None,  # as its pipeline does
         )
 
@@ -247,7 +265,7 @@ class Backbone:
         *,
         noise_NCHW: Tensor,
         timesteps_N: Tensor,
-        micro: Micro | Sequence[Micro] | None = None,
+        micro: _Micros = None,
     ) -> Tensor:
         """Denoising loss (N,) of clean latents, differentiable.
 
@@ -255,48 +273,26 @@ class Backbone:
         `micro` is one for all images or one each. A model that is told the guidance scale is told 1: pictures are not
         guided. Raises ModelError for a model whose forward process is not known.
         """
-        inputs = self._told(conditioning, latents_NCHW, micro, negative=False)
-        return loss.denoising_loss(self.adapter.predict, self.process, latents_NCHW, noise_NCHW, timesteps_N, inputs)
+        inputs = self._told(conditioning, latents_NCHW.shape[-2:], micro, negative=False)
+        return loss.denoising_loss(self._predict, self.process, latents_NCHW, noise_NCHW, timesteps_N, inputs)
 
     def predict_clean(
         self, noisy_NCHW: Tensor, t: int, positive: Conditioning, negative: Conditioning, scale: float
     ) -> Tensor:
-        """Clean latents that one guided step at timestep `t` predicts, float32, differentiable; images are told their
-        own size.
-        """
-        sides = self._told(negative, noisy_NCHW, None, True), self._told(positive, noisy_NCHW, None, False)
-        return loss.guided_clean(self.adapter.predict, self.process, noisy_NCHW, t, *sides, scale)
+        """Clean latents (float32, differentiable) of a guided step at timestep `t`; images are told their own size."""
+        latent_HW = noisy_NCHW.shape[-2:]
+        sides = self._told(negative, latent_HW, None, True), self._told(positive, latent_HW, None, False)
+        return loss.guided_clean(self._predict, self.process, noisy_NCHW, t, *sides, scale)
 
     def _told(
-        self, side: Conditioning, latents_NCHW: Tensor, micro: Micro | Sequence[Micro] | None, negative: bool
+        self, side: Conditioning, latent_HW: Sequence[int], micro: _Micros, negative: bool, scale: float = 1.0
     ) -> DenoiserInput:
-        rows, columns = latents_NCHW.shape[-2:]
-        size_HW = (rows * self.geometry.factor, columns * self.geometry.factor)
-        return self._scaled(self.adapter.inputs(side, size_HW, micro or Micro(), negative), 1.0)
-
-    def _scaled(self, inputs: DenoiserInput, scale: float) -> DenoiserInput:
-        if not self.is_told_scale:
-            return inputs
-        return replace(inputs, scale_N=torch.full((len(inputs.embeds_NLD),), scale, device=self.device))
+        size_HW = latent_HW[0] * self.geometry.factor, latent_HW[1] * self.geometry.factor
+        inputs = self.adapter.inputs(side, size_HW, micro or Micro(), negative)
+        scale_N = torch.full((len(side.embeds_NLD),), scale, device=self.device) if self.is_told_scale else None
+        return replace(inputs, scale_N=scale_N, tuned_N=side.tuned_N)
 
     @cached_property
     def process(self) -> Forward:
         """The forward process that the denoiser was trained on; raises ModelError for a model without one."""
         return forward_process(self.scheduler)
-
-    def _check_call(
-        self,
-        sides: dict[str, Conditioning | None],
-        size_HW: tuple[int, int],
-        seeds: Sequence[int],
-        steps: int,
-    ) -> None:
-        height, width = size_HW
-        multiple = self.geometry.multiple
-        if height < 1 or width < 1 or height % multiple or width % multiple:
-            raise ConfigError(f"size {height} x {width} (H x W): both must be multiples of {multiple}")
-        if not 1 <= steps <= self.num_train_timesteps:
-            raise ConfigError(f"steps is {steps}; allowed: 1 .. {self.num_train_timesteps}")
-        for name, side in sides.items():
-            if side is not None and side.embeds_NLD.shape[0] != len(seeds):
-                raise ConfigError(f"{name} prompt for {side.embeds_NLD.shape[0]} images, but {len(seeds)} seeds")

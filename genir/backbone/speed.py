@@ -96,6 +96,8 @@ def _fuse(backbone: Backbone) -> str:
     denoiser = backbone.denoiser
     if not hasattr(denoiser, "fuse_qkv_projections"):
         return f"diffusers has no fused form of {type(denoiser).__name__}"
+    if getattr(denoiser, "peft_config", None):
+        return "the LoRA of the dual prompt acts on one side alone, beside the weights"
     if backbone.attention == "xformers":
         return "diffusers' fused attention is SDPA, model.attention is xformers"
     try:

@@ -145,11 +145,13 @@ def stacked(parts: Sequence[Conditioning]) -> Conditioning:
     """One batch of several, in order."""
     pooled = [part.pooled_NP for part in parts if part.pooled_NP is not None]
     masks = [part.mask_NL for part in parts if part.mask_NL is not None]
+    tuned = [part.tuned_N for part in parts if part.tuned_N is not None]
     return Conditioning(
         torch.cat([part.embeds_NLD for part in parts]),
         torch.cat(pooled) if pooled else None,
         tuple(cut for part in parts for cut in part.truncated),
         torch.cat(masks) if masks else None,
+        tuned_N=torch.cat(tuned) if tuned else None,
     )
 
 

@@ -140,7 +140,7 @@ class Generate(Strict):
     dual: FilePath | None = Field(
         default=None, description="dual-prompt file, `embedded` or `embedded-output`; null: plain prompts"
     )
-    negative: str = Field(default="", description="negative prompt where no dual prompt is used")
+    negative: str = Field(default="", description="negative prompt; beside a dual prompt it follows its vectors")
     prompts: PromptPaths = Field(
         default=("prompts/bank.jsonl",), description="prompt files: .jsonl .txt .csv .parquet; or `empty`"
     )

@@ -10,7 +10,7 @@ from genir.config.base import Strict
 from genir.config.gates import Gates, GatesOrFile
 from genir.config.generate import GuidanceConfig, PromptPaths, Sizes
 from genir.config.shared import FilePath, Model, ModelOrId
-from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE
+from genir.records import NEGATIVE_TEMPLATE, POSITIVE_TEMPLATE, Branch
 
 Origins = tuple[str, ...] | None
 Weight = Annotated[float, Field(ge=0.0, description="of this objective in the sum; 0 leaves it out")]
@@ -100,20 +100,16 @@ class Objectives(Strict):
 
 
 class LoraConfig(Strict):
-    """Attention tuning; travels in the dual-prompt file and is fused when images are generated."""
+    """Attention tuning; travels in the dual-prompt file."""
 
     rank: int = Field(default=8, ge=1, le=1024, description="of the update of every matrix")
     targets: tuple[Literal["attn1", "attn2"], ...] = Field(
         default=("attn2",), min_length=1, description="attn2: attention to the text; attn1: self-attention"
     )
-    branch: Literal["both", "positive", "negative"] = Field(default="both", description="only both can be had")
-
-    @field_validator("branch")
-    @classmethod
-    def _fused(cls, branch: str) -> str:
-        if branch != "both":
-            raise ValueError("only both: the LoRA is fused into the one denoiser that makes both passes")
-        return branch
+    branch: Branch = Field(
+        default="both",
+        description="pass that it acts on; both is fused at generation, one side stays beside the weights",
+    )
 
 
 class LearningRate(Strict):
@@ -204,6 +200,11 @@ class Learn(Strict):
             raise ValueError("tokens: output mode needs as many negative vectors as positive ones")
         if self.learn_pooled and self.mode == "tokens":
             raise ValueError("learn_pooled: is for output mode; in tokens mode the pooled text follows the tokens")
+        if self.gradient_checkpointing and self.lora is not None and self.lora.branch != "both":
+            raise ValueError(
+                f"lora.branch {self.lora.branch}: not beside gradient_checkpointing, which computes layers again when "
+                "another pass is under way; set one of them to its default"
+            )
         return self
 
     def meaning(self) -> dict[str, Any]:

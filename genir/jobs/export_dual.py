@@ -23,7 +23,8 @@ def export_dual(file: str, folder: str, name: str) -> list[str]:
 
     `<name>_positive` and `<name>_negative` hold all text encoders' vectors, as ComfyUI and A1111 read them (keys
     clip_l and clip_g; the one encoder of Stable Diffusion under the name itself, which diffusers reads too). For SDXL
-    in diffusers there is a file of one key for each encoder: it refuses more than one. A LoRA becomes `<name>_lora`.
+    in diffusers there is a file of one key for each encoder: it refuses more than one. A LoRA of both sides becomes
+    `<name>_lora`; one of a single side has no file.
 
     Raises:
         ModelError: not a dual prompt, or one in output mode.
@@ -40,7 +41,7 @@ def export_dual(file: str, folder: str, name: str) -> list[str]:
         )
     files = {f"{name}_{side}{suffix}": tensors for side in ("positive", "negative")
              for suffix, tensors in _embeddings(dual, f"{name}_{side}", side).items()}  # fmt: skip
-    if dual.lora:
+    if dual.lora and dual.lora_branch == "both":
         files[f"{name}_lora"] = dual.lora
     with storage.explained(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -69,6 +70,10 @@ def _usage(dual: DualPrompt, name: str) -> list[str]:
                 parts = f"text_encoder=pipe.{encoder}, tokenizer=pipe.{tokenizer}"
                 token = f"{name}_{side}"
                 lines.append(f'  pipe.load_textual_inversion("{token}{suffix}.safetensors", token="{token}", {parts})')
+    if dual.lora and dual.lora_branch != "both":
+        lines.append(
+            f"no file    of the LoRA: it acts on the {dual.lora_branch} side alone, which other programs cannot do"
+        )
     return [
         f"prompt     {positive}",
         f"negative   {negative}",

@@ -67,7 +67,7 @@ class Pair:
     def _begun(self) -> Iterator[None]:
         """The pair as it began, without its LoRA and without gradients."""
         current = [parameter.data for parameter in self._learned]
-        tuned = bool(getattr(self._backbone.denoiser, "peft_config", None))
+        tuned = any(parameter.requires_grad for parameter in self._backbone.denoiser.parameters())
         for parameter, begun in zip(self._learned, self._reference, strict=True):
             parameter.data = begun
         if tuned:

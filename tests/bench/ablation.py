@@ -3,7 +3,8 @@
     python tests/bench/ablation.py [--quick] [--out FOLDER] [--oracle FOLDER] [--tasks N]
                                  [--rows plain,paper] [--report] [--plot FILE]
 
-Every row answers the same captions (of scenes in combinations that the model was not trained on) with the same noise.
+Every row answers the same captions (of scenes in combinations that the model was not trained on) with the same noise;
+a second and third seed are another noise for all rows that have them, and another run of learning.
 Distances are to other renders of such scenes in the scene features that genir ships: neither a gate, nor a reward, nor
 the choice of a checkpoint has used them. Pairs are learned here, by `genir prepare` and `genir learn` on the shipped HQ
 set, and their last checkpoint is taken. `--quick` measures the pairs that ship instead, on fewer tasks.
@@ -102,8 +103,7 @@ class Bench:
             pair = self._run(row, seed).name
         elif row.pair:
             pair = dualprompt.load(row.pair).sha256
-        noise = 0 if row.learn else seed
-        what, captions = digest([self.drawn_by[row.oracle], told, pair, noise]), self.scenes.captions
+        what, captions = digest([self.drawn_by[row.oracle], told, pair, seed]), self.scenes.captions
         folders = [captions[first : first + CHUNK] for first in range(0, len(captions), CHUNK)]
         return [self.out / f"images-{what}" / f"{n:03d}-{digest(part)}.npz" for n, part in enumerate(folders)]
 
@@ -145,7 +145,6 @@ class Bench:
         path.parent.mkdir(exist_ok=True)
         backbone = self._backbone(row, seed)
         captions = self.scenes.captions[first : first + CHUNK]
-        noise = 0 if row.learn else seed
         images = []
         for k in range(0, len(captions), BATCH):
             texts = [f"{caption}, {row.suffix}" if row.suffix else caption for caption in captions[k : k + BATCH]]
@@ -154,7 +153,7 @@ class Bench:
                 backbone.encode_negative(row.negative, len(texts)),
                 empty=backbone.encode_empty(len(texts)),
                 size_HW=(SIZE, SIZE),
-                seeds=range(noise * 10_000 + first + k, noise * 10_000 + first + k + len(texts)),
+                seeds=range(seed * 10_000 + first + k, seed * 10_000 + first + k + len(texts)),
                 steps=STEPS,
                 guidance=row.guidance,
                 micro=row.micro,

@@ -32,7 +32,7 @@ def test_the_data_must_be_named():
         ("timesteps=[0.5, 0.5]", "the first must be below the second"),
         ("tokens={positive: 3, negative: 4}", "output mode needs as many negative vectors as positive ones"),
         ("template={positive: A photo}", r"needs \{tokens\} exactly once"),
-        ("lora={branch: positive}", "only both: the LoRA is fused into the one denoiser"),
+        ("lora={branch: none}", "branch"),
         ("lora={targets: [attn3]}", "attn1"),
         ("objectives={denoise: {weight: 0}}", "all weights are 0: nothing would be learned"),
         ("objectives.denoise.ratio=1", "less than 1"),
@@ -49,6 +49,11 @@ def test_a_mistake_is_one_line(override, message):
 def test_a_pooled_vector_is_for_output_mode():
     with pytest.raises(ConfigError, match="learn_pooled: is for output mode"):
         load(Learn, None, [DATA, "learn_pooled=true"])
+
+
+def test_a_lora_of_one_side_is_not_computed_again():
+    with pytest.raises(ConfigError, match=r"lora.branch positive: not beside gradient_checkpointing"):
+        load(Learn, None, [DATA, "lora={branch: positive}", "gradient_checkpointing=true"])
 
 
 def test_steps_are_growth_only_where_the_rate_does_not_depend_on_them():

@@ -61,6 +61,17 @@ def test_comfyui_and_a1111_files_hold_all_encoders(tmp_path):
     assert set(load_file(tmp_path / "out" / "hq_lora.safetensors")) == set(dual.lora)
 
 
+def test_a_lora_of_one_side_has_no_file(tmp_path):
+    backbone = load(str(tiny.saved(tiny.sd(), tmp_path / "model")))
+    dual = learned(backbone, lora=tiny.lora(backbone.denoiser), lora_branch="negative")
+    dualprompt.save(dual, tmp_path / "pair.safetensors")
+    lines = export_dual(str(tmp_path / "pair.safetensors"), str(tmp_path / "out"), "hq")
+    assert [line for line in lines if line.startswith("no file")] == [
+        "no file    of the LoRA: it acts on the negative side alone, which other programs cannot do"
+    ]
+    assert not list((tmp_path / "out").glob("*lora*"))
+
+
 def test_what_cannot_be_exported_is_one_line(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         export_dual("none.safetensors", str(tmp_path), "hq")

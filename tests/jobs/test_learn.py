@@ -208,6 +208,24 @@ def test_learning_goes_on_from_a_file_with_a_lora(place, tmp_path):
         learn(config(place, tmp_path / "third", family="sdxl"), source)
 
 
+@pytest.mark.parametrize("branch", ["positive", "negative"])
+def test_a_lora_of_one_branch(place, tmp_path, branch):
+    tuned = f"lora={{rank: 2, branch: {branch}}}"
+    asked = [*ALL_OBJECTIVES, tuned, "steps=2", "learning_rate={lora: 0.1}"]
+    learn(config(place, tmp_path / "run", *asked))
+    dual = result(tmp_path / "run")
+    assert dual.lora_branch == branch
+    assert any(float(tensor.abs().max()) > 0 for name, tensor in dual.lora.items() if ".lora_B." in name)
+    load_model(str(place / "sd")).apply(dual)
+    source = str(tmp_path / "run" / "dual.safetensors")
+    learn(config(place, tmp_path / "vectors", "steps=1"), source)
+    kept = result(tmp_path / "vectors")
+    assert (kept.lora_branch, kept.lora.keys()) == (branch, dual.lora.keys())
+    assert all(torch.equal(kept.lora[name], tensor) for name, tensor in dual.lora.items())
+    with pytest.raises(ConfigError, match=f"lora.branch {branch}: the LoRA of --from acts on {branch}, and two are"):
+        learn(config(place, tmp_path / "more", *asked), source)
+
+
 def difference_of(a, b):
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 

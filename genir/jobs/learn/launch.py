@@ -80,7 +80,10 @@ class Launch:
             begun = f"a pair of step {self.start.step} ({self.start.mode})"
         parts = {name: getattr(config.objectives, name).weight for name in ("denoise", "pair", "reward")}
         wanted = " + ".join(f"{weight:g} {name}" for name, weight in parts.items() if weight)
-        tuned = f", LoRA of rank {config.lora.rank} on {' '.join(config.lora.targets)}" if config.lora else ""
+        tuned = ""
+        if config.lora:
+            side = "both sides" if config.lora.branch == "both" else f"the {config.lora.branch} side"
+            tuned = f", LoRA of rank {config.lora.rank} on {' '.join(config.lora.targets)} of {side}"
         chosen = [self.trainset.pictures[n] for n in (*self.positives, *self.negatives)]
         return [
             f"run        {self.root}" + (", resumed" if is_planned(self.root, DOCUMENT) else ", new"),
@@ -130,6 +133,11 @@ class Launch:
         start, config = self.start, self.config
         if start is not None and start.mode != config.mode:
             raise ConfigError(f"mode {config.mode}: the pair of --from is of mode {start.mode}; set mode={start.mode}")
+        if start is not None and start.lora and config.lora and {start.lora_branch, config.lora.branch} != {"both"}:
+            raise ConfigError(
+                f"lora.branch {config.lora.branch}: the LoRA of --from acts on {start.lora_branch}, and two are "
+                "learned one after the other on both sides only; set lora=null, or begin from a pair without a LoRA"
+            )
 
     def _check_objectives(self) -> None:
         wanted, folder = self.config.objectives, self.config.data.folder

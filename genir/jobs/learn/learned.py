@@ -40,6 +40,7 @@ class Learned:
         if config.lora is not None:
             seed = seeds.derive(config.seed, "lora", "learn")
             self.lora = lora.attach(backbone.denoiser, config.lora.rank, config.lora.targets, seed)
+            backbone.limit_lora(config.lora.branch)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -73,6 +74,7 @@ class Learned:
             step=step,
             config=how,
             lora=lora.summed(begun.lora, tuned),
+            lora_branch=config.lora.branch if config.lora else begun.lora_branch,
         )
 
     def _from_words(self) -> DualPrompt:

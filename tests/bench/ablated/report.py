@@ -21,8 +21,9 @@ SHOWN_TASKS = 8
 class Measured:
     """One row's figures over its seeds; distances (B,) are over the resamples, the sample itself first."""
 
-    def __init__(self, features, scores, bench, counts_BN):
+    def __init__(self, features, scores, bench, counts_BN, drawn=True):
         real, truth_N = bench.real.features_NF, bench.scenes.truth_N
+        self.drawn = drawn
         self.seeds_SB = torch.stack([paired.kernel_distances(one, real, counts_BN) for one in features])
         self.distance_B = self.seeds_SB.mean(0)
         self.frechet = _mean(frechet_distance(one, real) for one in features)
@@ -31,14 +32,21 @@ class Measured:
         self.accuracy = _mean(float((named_subjects(one) == truth_N).float().mean()) for one in features)
 
 
+def with_equal_noise(*rows):
+    """The distance (B,) of each row over the seeds that all of them have; pictures that nothing drew have no noise."""
+    common = min((len(row.seeds_SB) for row in rows if row.drawn), default=1)
+    return [row.seeds_SB[:common].mean(0) for row in rows]
+
+
 def report(bench, rows, best, out, plot_path):
     """Print the table of the finished rows and the figures; draw the plot and the contact sheet."""
     scenes = bench.scenes
     counts_BN = paired.resamples(len(scenes.captions))
-    measured = {"renders": Measured([scenes.features_NF], [scenes.scores_NS], bench, counts_BN)}
+    measured = {"renders": Measured([scenes.features_NF], [scenes.scores_NS], bench, counts_BN, drawn=False)}
     backbone = load("embedded")
     again, _ = backbone.decode_latents(backbone.encode_images(scenes.images_NCHW, [0] * len(scenes.captions)))
-    measured["roundtrip"] = Measured(*([one] for one in measure(again, bench.extractor)), bench, counts_BN)
+    again = ([one] for one in measure(again, bench.extractor))
+    measured["roundtrip"] = Measured(*again, bench, counts_BN, drawn=False)
     pictures = {}
     for name, row in rows.items():
         found = [bench.measured(row, seed) for seed in range(row.seeds)]
@@ -65,7 +73,7 @@ def gap_closed(measured, name, to="oracle"):
     """(d_plain - d_row) / (d_plain - d_oracle) over the resamples; None where a row is missing."""
     if not {"plain", name, to} <= measured.keys():
         return None
-    plain, row, end = (measured[one].distance_B for one in ("plain", name, to))
+    plain, row, end = with_equal_noise(*(measured[one] for one in ("plain", name, to)))
     return (plain - row) / (plain - end)
 
 
@@ -75,8 +83,7 @@ def _table(measured, rows, bench):
         "| Frechet | kept | recall | subject | s |\n|---|---|---|---|---|---|---|---|---|---|---|"
     )
     for name, one in measured.items():
-        plain = measured.get("plain")
-        nearer = "" if plain is None else _text(plain.distance_B - one.distance_B, 4)
+        nearer = "" if "plain" not in measured else _text(_nearer(measured, name), 4)
         closed = [gap_closed(measured, name, to) for to in ("oracle", "renders")]
         spread = f" (seeds {_spread(one.seeds_SB[:, 0])})" if len(one.seeds_SB) > 1 else ""
         seconds = bench.seconds(rows[name]) if name in rows else None
@@ -89,6 +96,11 @@ def _table(measured, rows, bench):
     print()
     for name, row in rows.items():
         print(f"- {name}: {row.about}")
+
+
+def _nearer(measured, name, than="plain"):
+    other_B, own_B = with_equal_noise(measured[than], measured[name])
+    return other_B - own_B
 
 
 def _text(values_B, digits):
@@ -111,8 +123,11 @@ def _figures(measured, best):
         figures["recall_ratio"] = round(measured[best].recall / measured["plain"].recall, 3)
     if {"paper", best} <= measured.keys():
         # above real pictures of the same scenes: what the captions' mix of subjects adds is in both and cancels
-        above = [measured[name].distance_B - measured["renders"].distance_B for name in (best, "paper")]
-        own, _, high = paired.interval(above[0] / above[1])
+        ours_B, papers_B, renders_B = with_equal_noise(*(measured[name] for name in (best, "paper", "renders")))
+        own, _, high = paired.interval((ours_B - renders_B) / (papers_B - renders_B))
+        nearer = paired.interval(_nearer(measured, best, "paper"))
+        names = ("best_nearer_than_paper", "best_nearer_than_paper_low", "best_nearer_than_paper_high")
+        figures |= {name: round(value, 4) for name, value in zip(names, nearer, strict=True)}
         figures |= {"best_vs_paper_distance_ratio": round(own, 3), "best_vs_paper_interval_high": round(high, 3)}
     for name, one in measured.items():
         figures[f"{name}_distance"] = round(float(one.distance_B[0]), 4)
@@ -130,13 +145,15 @@ def _plot(measured, path):
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(10, 0.38 * len(names) + 1.3), sharey=True, width_ratios=(3, 1)
     )
-    reference = measured["plain"].distance_B if "plain" in measured else torch.zeros(1)
     for place, name in enumerate(names):
-        own, low, high = paired.interval(measured[name].distance_B - reference)
+        own, low, high = paired.interval(-_nearer(measured, name) if "plain" in measured else measured[name].distance_B)
         left.plot([low, high], [place, place], color="#4477aa", linewidth=2)
+        seeds_S = measured[name].seeds_SB[:, 0]
+        if "plain" in measured and measured[name].drawn:
+            seeds_S = seeds_S - measured["plain"].seeds_SB[: len(seeds_S), 0]
         left.plot(
-            (measured[name].seeds_SB[:, 0] - reference[0]).tolist(),
-            [place] * len(measured[name].seeds_SB),
+            seeds_S.tolist() if measured[name].drawn else [own],
+            [place] * len(seeds_S),
             "o",
             color="#99bbdd",
             markersize=4,

@@ -33,7 +33,7 @@ class Row:
     micro: Micro = OWN_SIZE
     guidance: Guidance = GUIDANCE
     seeds: int = 1
-    """Of learning, all with the same noise; without a pair, of the noise."""
+    """Of learning and of the noise: rows are compared with equal noise."""
 
 
 LAST = "validation.every=null"
@@ -49,6 +49,7 @@ MORE = (TOKENS, LAST, "batch=4", "steps=60", "warmup=5", "learning_rate.vectors=
 PAIR = (*MORE, "objectives.pair.weight=1.0")
 REWARD = (*MORE, "objectives.reward={weight: 0.2, scale: 4.0, steps: 8, classifier_steps: 1500}")
 LORA = (*MORE, "lora.rank=8")
+LORA_POSITIVE = (*MORE, "lora={rank: 8, branch: positive}")
 BEST = "tokens"
 
 ROWS = {
@@ -66,12 +67,13 @@ ROWS = {
     "pair": Row("the same 60 steps + pair objective", learn=PAIR, start="tokens"),
     "reward": Row("the same 60 steps + reward", learn=REWARD, start="tokens"),
     "lora": Row("the same 60 steps + LoRA", learn=LORA, start="tokens"),
+    "lora_positive": Row("the same, on the positive pass alone", learn=LORA_POSITIVE, start="tokens"),
     "interval": Row(
         "tokens, guided in the middle of the steps", learn=(TOKENS, LAST), guidance=Guidance(4.0, 0.1, 0.9)
     ),
     "delay": Row("tokens, plain negative at first", learn=(TOKENS, LAST), guidance=Guidance(4.0, delay=0.2)),
     "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True),
-    "oracle": Row("trained on with true quality words, told both", oracle=True, suffix=GOOD, negative=BAD),
+    "oracle": Row("trained on with true quality words, told both", oracle=True, suffix=GOOD, negative=BAD, seeds=3),
     "oracle_plain": Row("the same, told nothing of quality", oracle=True),
 }
 
