@@ -60,10 +60,7 @@ class Backbone:
     _tuned: DualPrompt | None = field(default=None, init=False)
     """The pair whose LoRA is in the denoiser."""
     _branch: Branch = field(default="both", init=False)
-    _predict: Predict = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._predict = self.adapter.predict
+    _limited: Predict | None = field(default=None, init=False)
 
     @property
     def denoiser(self) -> Any:
@@ -79,6 +76,10 @@ class Backbone:
     def dtype(self) -> torch.dtype:
         """Of the denoiser and the text encoders."""
         return self.denoiser.dtype
+
+    @property
+    def _predict(self) -> Predict:
+        return self._limited or self.adapter.predict
 
     @property
     def is_told_scale(self) -> bool:
@@ -123,7 +124,7 @@ class Backbone:
         from now on says which these are.
         """
         if branch != "both":
-            self._branch, self._predict = branch, lora.on_rows(self.adapter.predict, self.denoiser)
+            self._branch, self._limited = branch, lora.on_rows(self.adapter.predict, self.denoiser)
 
     def vectors(self) -> dict[Side, dict[str, nn.Parameter]]:
         """The installed learned vectors by side and key (float32, frozen): a learner lets them require gradients."""

@@ -72,6 +72,7 @@ ROWS = {
         "tokens, guided in the middle of the steps", learn=(TOKENS, LAST), guidance=Guidance(4.0, 0.1, 0.9)
     ),
     "delay": Row("tokens, plain negative at first", learn=(TOKENS, LAST), guidance=Guidance(4.0, delay=0.2)),
+    "rescale": Row("tokens, guidance rescaled by 0.7", learn=(TOKENS, LAST), guidance=Guidance(4.0, rescale=0.7)),
     "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True),
     "oracle": Row("trained on with true quality words, told both", oracle=True, suffix=GOOD, negative=BAD, seeds=3),
     "oracle_plain": Row("the same, told nothing of quality", oracle=True),
