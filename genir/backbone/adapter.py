@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from genir.backbone.guidance import DenoiserInput
+from genir.backbone.text import side_by_side
 from genir.records import Conditioning
 
 if TYPE_CHECKING:
@@ -16,52 +19,47 @@ if TYPE_CHECKING:
     from genir.backbone.sdxl import Micro
 
 
-class Adapter(Protocol):
-    """One family's denoiser."""
+@dataclass(frozen=True)
+class Adapter(ABC):
+    """One family's denoiser; a family says what differs."""
 
-    @property
-    def denoiser(self) -> Any:
-        """A UNet or a transformer of diffusers."""
-        ...
+    denoiser: Any
+    """A UNet or a transformer of diffusers."""
 
     @property
     def channels(self) -> int:
         """C of its latents."""
-        ...
+        return self.denoiser.config.in_channels
 
     @property
+    @abstractmethod
     def text_width(self) -> int:
         """D of the text that it attends to."""
-        ...
 
     @property
     def pooled_width(self) -> int | None:
         """P of the pooled text vector; None for a family without one."""
-        ...
+        return None
 
     def merge(self, said: Sequence[Encoded]) -> Encoded:
         """What the denoiser is told of what the text encoders say, in their order."""
-        ...
+        return side_by_side(said)
 
     def inputs(
         self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
     ) -> DenoiserInput:
-        """Everything that it is told of one side."""
-        ...
+        """Everything that it is told of one side: text, pooled vector and mask, of the denoiser's dtype."""
+        dtype = self.denoiser.dtype
+        pooled_NP = None if conditioning.pooled_NP is None else conditioning.pooled_NP.to(dtype)
+        return DenoiserInput(conditioning.embeds_NLD.to(dtype), pooled_NP, mask_NL=conditioning.mask_NL)
 
+    @abstractmethod
     def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
         """The denoiser's raw output, shaped as the latents; `t` is one time for all images or one each."""
-        ...
 
     def timing(self, scheduler: Any, steps: int, latent_HW: tuple[int, int]) -> dict[str, Any]:
         """What the sampler is told beside the number of steps, as the family's pipeline does."""
-        ...
-
-
-def told(conditioning: Conditioning, dtype: torch.dtype) -> DenoiserInput:
-    """The text, the pooled vector and the mask, of the denoiser's dtype."""
-    pooled_NP = None if conditioning.pooled_NP is None else conditioning.pooled_NP.to(dtype)
-    return DenoiserInput(conditioning.embeds_NLD.to(dtype), pooled_NP, mask_NL=conditioning.mask_NL)
+        return {}
 
 
 def scale_embedding(scale_N: Tensor | None, width: int | None, dtype: torch.dtype) -> Tensor | None:

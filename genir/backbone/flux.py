@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genir.backbone.adapter import dynamic_shift, told
+from genir.backbone.adapter import Adapter, dynamic_shift
 from genir.backbone.encoders import Encoded
 from genir.backbone.guidance import DenoiserInput
-from genir.records import Conditioning
-
-if TYPE_CHECKING:
-    from genir.backbone.sdxl import Micro
 
 
 @dataclass(frozen=True)
-class Flux:
-    """Adapter of the `flux` family."""
-
-    denoiser: Any
-    """A FluxTransformer2DModel."""
+class Flux(Adapter):
+    """Adapter of the `flux` family: a FluxTransformer2DModel."""
 
     @property
     def channels(self) -> int:
@@ -45,12 +38,6 @@ class Flux:
         """CLIP's pooled vector, the T5's states."""
         clip, t5 = said
         return Encoded(t5.hidden_NLD, clip.pooled_NP)
-
-    def inputs(
-        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
-    ) -> DenoiserInput:
-        """Text and pooled text."""
-        return told(conditioning, self.denoiser.dtype)
 
     def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
         """The transformer's raw output for patches of 2 x 2 latent positions."""

@@ -83,7 +83,7 @@ def _backbone(
         adapter: Adapter = _adapter(family, denoiser, sizes)
         text = TextEncoders([_encoder(reader, parts, chunks) for reader in wanted], adapter.merge)
     else:
-        adapter = WholePipeline(family, denoiser, components.pipeline(family, parts))
+        adapter = WholePipeline(denoiser, family, components.pipeline(family, parts))
         read = [prompt_tokenizer(reader, parts[f"tokenizer{reader.suffix}"], 0, chunks) for reader in wanted]
         text = TextEncoders([], adapter.merge, read)
     return Backbone(

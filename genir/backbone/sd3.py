@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genir.backbone.adapter import dynamic_shift, told
+from genir.backbone.adapter import Adapter, dynamic_shift
 from genir.backbone.encoders import Encoded
 from genir.backbone.guidance import DenoiserInput
-from genir.records import Conditioning
-
-if TYPE_CHECKING:
-    from genir.backbone.sdxl import Micro
 
 T5_POSITIONS = 256
 
 
 @dataclass(frozen=True)
-class StableDiffusion3:
-    """Adapter of the `sd3` family."""
-
-    denoiser: Any
-    """A SD3Transformer2DModel."""
-
-    @property
-    def channels(self) -> int:
-        """C of its latents."""
-        return self.denoiser.config.in_channels
+class StableDiffusion3(Adapter):
+    """Adapter of the `sd3` family: a SD3Transformer2DModel."""
 
     @property
     def text_width(self) -> int:
@@ -51,12 +39,6 @@ class StableDiffusion3:
         t5_NLD = others[0].hidden_NLD if others else clip_NLD.new_zeros(len(clip_NLD), T5_POSITIONS, self.text_width)
         pooled_NP = torch.cat([one.pooled_NP for one in clips if one.pooled_NP is not None], dim=-1)
         return Encoded(torch.cat([clip_NLD, t5_NLD.to(clip_NLD.dtype)], dim=1), pooled_NP)
-
-    def inputs(
-        self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
-    ) -> DenoiserInput:
-        """Text and pooled text."""
-        return told(conditioning, self.denoiser.dtype)
 
     def predict(self, latents_NCHW: Tensor, t: Tensor, inputs: DenoiserInput) -> Tensor:
         """The transformer's raw output."""

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from genir.backbone.adapter import scale_embedding
+from genir.backbone.adapter import Adapter, scale_embedding
 from genir.backbone.guidance import DenoiserInput
-from genir.backbone.text import side_by_side
 from genir.errors import ModelError
 from genir.records import Conditioning
-
-if TYPE_CHECKING:
-    from genir.backbone.encoders import Encoded
 
 Size = tuple[int, int]
 
@@ -47,16 +42,8 @@ class Micro:
 
 
 @dataclass(frozen=True)
-class StableDiffusionXL:
-    """Adapter of the `sdxl` family."""
-
-    denoiser: Any
-    """A UNet2DConditionModel."""
-
-    @property
-    def channels(self) -> int:
-        """C of its latents."""
-        return self.denoiser.config.in_channels
+class StableDiffusionXL(Adapter):
+    """Adapter of the `sdxl` family: a UNet2DConditionModel."""
 
     @property
     def text_width(self) -> int:
@@ -68,10 +55,6 @@ class StableDiffusionXL:
         """P of the second encoder's projected vector."""
         config = self.denoiser.config
         return config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-
-    def merge(self, said: Sequence[Encoded]) -> Encoded:
-        """Both encoders' states side by side, the second one's pooled vector."""
-        return side_by_side(said)
 
     def inputs(
         self, conditioning: Conditioning, size_HW: tuple[int, int], micro: Micro | Sequence[Micro], negative: bool
@@ -99,7 +82,3 @@ class StableDiffusionXL:
             added_cond_kwargs=added,
             return_dict=False,
         )[0]
-
-    def timing(self, scheduler: Any, steps: int, latent_HW: tuple[int, int]) -> dict[str, Any]:
-        """Nothing."""
-        return {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import Tensor
 
+from genir.backbone.adapter import Adapter
 from genir.errors import ModelError, Stopped
 from genir.records import Conditioning
 
@@ -19,27 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class WholePipeline:
+class WholePipeline(Adapter):
     """A pipeline of diffusers instead of a family's adapter."""
 
     family: str
-    denoiser: Any
     pipeline: Any
-
-    @property
-    def channels(self) -> int:
-        """C of its latents."""
-        return self.denoiser.config.in_channels
 
     @property
     def text_width(self) -> int:
         """Not known: no vectors are learned for it."""
         return 0
-
-    @property
-    def pooled_width(self) -> int | None:
-        """Not known."""
-        return None
 
     def merge(self, said: Sequence[Encoded]) -> Encoded:
         """Refused: the pipeline encodes the prompts itself."""
