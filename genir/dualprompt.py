@@ -153,6 +153,10 @@ def check(dual: DualPrompt, where: str = "in memory") -> None:
         for name, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 raise ModelError(f"{what}: {part} {name} holds NaN or infinity; take an earlier checkpoint")
+    if dual.lora_branch != "both" and not all(name.startswith("unet.") for name in dual.lora):
+        raise ModelError(
+            f"{what}: its LoRA acts on the {dual.lora_branch} pass alone, so only of unet may it have layers"
+        )
     for template in (dual.template_positive, dual.template_negative):
         if template.count("{tokens}") != 1 or template.count("{caption}") > 1:
             needs = "{tokens} exactly once and {caption} at most once"

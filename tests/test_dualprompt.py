@@ -123,6 +123,7 @@ REFUSED = [
     ),
     (pair(template_negative="{tokens} {tokens}"), "needs {tokens} exactly once"),
     (pair(lora_branch="one"), "lora_branch 'one'; allowed: both, positive, negative"),
+    (pair(lora_branch="negative", lora={"text_encoder.x": ODD}), "acts on the negative pass alone, so only of unet"),
 ]
 
 

@@ -31,9 +31,10 @@ def fuse(pipeline: Any, source: Path | Mapping[str, Tensor], weight: float = 1.0
 
 
 def put_beside(pipeline: Any, tensors: Mapping[str, Tensor], *, name: str) -> None:
-    """Load a LoRA beside the weights, where `on_rows` can hold it back; raises as `fuse` does."""
+    """Load a LoRA, frozen, beside the denoiser's weights, where `on_rows` can hold it back; raises as `fuse` does."""
     with _explained(pipeline, name):
         _load(pipeline, tensors)
+        pipeline.unet.requires_grad_(False)  # PEFT lets what it loads require gradients
 
 
 def _load(pipeline: Any, source: Path | Mapping[str, Tensor]) -> None:
@@ -85,9 +86,9 @@ def on_rows(predict: Predict, denoiser: Any) -> Predict:
     """
     tuned_N: Tensor | None = None
 
-    def held_back(module: nn.Module, args: tuple[Tensor, ...], added_NLD: Tensor) -> Tensor:
+    def held_back(module: nn.Module, args: tuple[Tensor, ...], added: Tensor) -> Tensor:
         assert tuned_N is not None
-        return added_NLD * tuned_N.to(added_NLD)[:, None, None]
+        return added * tuned_N.to(added).reshape(-1, *[1] * (added.ndim - 1))
 
     for name, module in denoiser.named_modules():
         if name.rpartition(".")[0].endswith(".lora_B"):

@@ -72,7 +72,7 @@ def _usage(dual: DualPrompt, name: str) -> list[str]:
                 lines.append(f'  pipe.load_textual_inversion("{token}{suffix}.safetensors", token="{token}", {parts})')
     if dual.lora and dual.lora_branch != "both":
         lines.append(
-            f"no file    of the LoRA: it acts on the {dual.lora_branch} side alone, which other programs cannot do"
+            f"no file    of the LoRA: it acts on the {dual.lora_branch} side alone, which a LoRA file cannot say"
         )
     return [
         f"prompt     {positive}",

@@ -52,7 +52,9 @@ def passes(backbone: Backbone) -> tuple[torch.Tensor, torch.Tensor]:
 def test_only_one_pass_has_the_lora(folder: Path, branch: Branch) -> None:
     plain, fused = passes(model(folder, tuned=False)), passes(model(folder))
     assert all((a - b).abs().max() > 1e-2 for a, b in zip(plain, fused, strict=True))
-    negative, positive = passes(model(folder, branch))
+    backbone = model(folder, branch)
+    assert not any(parameter.requires_grad for parameter in backbone.denoiser.parameters())
+    negative, positive = passes(backbone)
     wanted = (plain[0], fused[1]) if branch == "positive" else (fused[0], plain[1])
     torch.testing.assert_close(negative, wanted[0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(positive, wanted[1], atol=1e-4, rtol=1e-4)

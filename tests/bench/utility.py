@@ -72,7 +72,8 @@ def main():
     args = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     out = (args.out / ("quick" if args.quick else "full")).absolute()
-    made = {"plain": "null", "dual": args.dual}
+    dual = Path(args.dual)
+    made = {"plain": "null", "dual": str(dual.absolute()) if dual.is_file() else args.dual}
     gated = {name: make_set(out, name, MADE[args.quick], dual) for name, dual in made.items()}
 
     hq = ROOT / "genir" / "embedded" / "hq" / "images"

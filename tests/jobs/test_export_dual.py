@@ -67,7 +67,7 @@ def test_a_lora_of_one_side_has_no_file(tmp_path):
     dualprompt.save(dual, tmp_path / "pair.safetensors")
     lines = export_dual(str(tmp_path / "pair.safetensors"), str(tmp_path / "out"), "hq")
     assert [line for line in lines if line.startswith("no file")] == [
-        "no file    of the LoRA: it acts on the negative side alone, which other programs cannot do"
+        "no file    of the LoRA: it acts on the negative side alone, which a LoRA file cannot say"
     ]
     assert not list((tmp_path / "out").glob("*lora*"))
 

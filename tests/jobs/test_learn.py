@@ -224,6 +224,8 @@ def test_a_lora_of_one_branch(place, tmp_path, branch):
     assert all(torch.equal(kept.lora[name], tensor) for name, tensor in dual.lora.items())
     with pytest.raises(ConfigError, match=f"lora.branch {branch}: the LoRA of --from acts on {branch}, and two are"):
         learn(config(place, tmp_path / "more", *asked), source)
+    with pytest.raises(ConfigError, match=f"the LoRA of --from acts on the {branch} one alone; set gradient"):
+        learn(config(place, tmp_path / "more", "gradient_checkpointing=true"), source)
 
 
 def difference_of(a, b):

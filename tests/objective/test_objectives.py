@@ -89,6 +89,19 @@ def test_the_reference_of_pairs_has_no_lora(backbone: Backbone) -> None:
     assert all(parameter.requires_grad for parameter in tuned)
 
 
+def test_a_lora_that_was_there_before_is_part_of_the_reference(backbone: Backbone) -> None:
+    learned = [vector for vectors in sides(backbone).values() for vector in vectors]
+    tuned = lora.attach(backbone.denoiser, 2, ["attn1", "attn2"], seed=3)
+    with torch.no_grad():
+        for parameter in tuned:
+            parameter.normal_()
+    backbone.denoiser.requires_grad_(False)
+    good = examples(1)
+    bad = replace(good, latents_NCHW=torch.randn_like(good.latents_NCHW))
+    found = Pair(backbone, 500.0, learned, [vector.detach().clone() for vector in learned])(good, bad)
+    torch.testing.assert_close(found, torch.tensor(2.0).log())
+
+
 class Mean(torch.nn.Module):
     """Stands in for the classifier: likes large latents."""
 

@@ -133,7 +133,14 @@ class Launch:
         start, config = self.start, self.config
         if start is not None and start.mode != config.mode:
             raise ConfigError(f"mode {config.mode}: the pair of --from is of mode {start.mode}; set mode={start.mode}")
-        if start is not None and start.lora and config.lora and {start.lora_branch, config.lora.branch} != {"both"}:
+        if start is None or not start.lora:
+            return
+        if start.lora_branch != "both" and config.gradient_checkpointing:
+            raise ConfigError(
+                f"gradient_checkpointing: computes layers again when another pass is under way, and the LoRA of --from "
+                f"acts on the {start.lora_branch} one alone; set gradient_checkpointing=false"
+            )
+        if config.lora and {start.lora_branch, config.lora.branch} != {"both"}:
             raise ConfigError(
                 f"lora.branch {config.lora.branch}: the LoRA of --from acts on {start.lora_branch}, and two are "
                 "learned one after the other on both sides only; set lora=null, or begin from a pair without a LoRA"

@@ -82,7 +82,7 @@ ROWS = {
 def committed(pairs):
     """The rows of pairs that travel with genir, by name -> file; the first of them is the best."""
     rows = {name: ROWS[name] for name in ("plain", "words_negative", "oracle")}
-    rows["plain"] = replace(rows["plain"], seeds=1)
+    rows = {name: replace(row, seeds=1) for name, row in rows.items()}
     for name, path in pairs.items():
         rows[name] = Row(f"dual: {name}", pair=str(path))
     first, path = next(iter(pairs.items()))
