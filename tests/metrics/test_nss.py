@@ -3,7 +3,7 @@ import torch
 from held_out import to_NCHW
 
 from genir.metrics.gray import gray
-from genir.metrics.mscn import mscn, tiles
+from genir.metrics.mscn import Contrast, mscn, tiles
 from genir.metrics.nss import fit_aggd, patch_features
 
 
@@ -17,7 +17,7 @@ def test_aggd_recovers_shape_and_widths(alpha):
     left, right = 0.5, 1.5
     sign = torch.rand(size.shape) < left / (left + right)
     values = torch.where(sign, -left * size, right * size)
-    fitted_alpha, fitted_left, fitted_right, mean = fit_aggd(values[None, None])
+    fitted_alpha, fitted_left, fitted_right, mean = fit_aggd([values[None, None]])
     assert fitted_alpha.item() == pytest.approx(alpha, rel=0.03)
     assert fitted_left.item() == pytest.approx(left, rel=0.03)
     assert fitted_right.item() == pytest.approx(right, rel=0.03)
@@ -45,7 +45,26 @@ def test_tiles_are_whole_and_in_reading_order():
 
 
 def test_features_of_constants_are_finite(constants_NCHW):
-    features, sharpness = patch_features(gray(constants_NCHW, "x"), 32)
+    features, sharpness = patch_features(Contrast(constants_NCHW), 32)
     assert features.shape == (6, 16, 36)
     assert features.isfinite().all()
     assert sharpness[:4].max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(96, 128), (128, 96), (90, 77)])
+def test_a_part_of_shared_coefficients_is_as_if_it_were_alone(photographs, size):
+    images_NCHW = to_NCHW([photographs["coffee"].crop((0, 0, 128, 128))])
+    height, width = size
+    alone = mscn(gray(images_NCHW[..., :height, :width], "x"))
+    shared = Contrast(images_NCHW)
+    for part, whole, wanted in zip(shared.mscn(height, width), shared.mscn(128, 128), alone, strict=True):
+        assert torch.equal(part, wanted)
+        assert (part != whole[:, :height, :width]).any(), "the last rows and columns see other neighbours"
+
+
+def test_fits_of_several_samples_are_those_of_each():
+    samples = [torch.randn(2, 3, count, generator=torch.Generator().manual_seed(count)).double() for count in (50, 70)]
+    together = fit_aggd(samples)
+    for number, sample in enumerate(samples):
+        for all_of, (one,) in zip(together, fit_aggd([sample]), strict=True):
+            assert torch.equal(all_of[number], one)
