@@ -3,8 +3,11 @@ import torch
 from held_out import to_NCHW
 
 from genir.metrics.gray import gray
+from genir.metrics.metric import Batch
 from genir.metrics.mscn import Contrast, mscn, tiles
+from genir.metrics.niqe import load_model, niqe
 from genir.metrics.nss import fit_aggd, patch_features
+from genir.metrics.piqe import piqe
 
 
 @pytest.mark.parametrize("alpha", [0.8, 1.0, 2.0, 4.0])
@@ -68,3 +71,16 @@ def test_fits_of_several_samples_are_those_of_each():
     for number, sample in enumerate(samples):
         for all_of, (one,) in zip(together, fit_aggd([sample]), strict=True):
             assert torch.equal(all_of[number], one)
+
+
+def test_what_metrics_share_changes_no_number(crops_128):
+    images_NCHW = to_NCHW(crops_128[:3])[..., :112]
+    model, shared = load_model("niqe_32"), Contrast(images_NCHW)
+    assert torch.equal(niqe(shared, model), niqe(images_NCHW, model))
+    assert torch.equal(piqe(shared), piqe(images_NCHW))
+
+
+def test_a_whole_part_of_a_batch_keeps_what_was_made_of_it(crops_128):
+    batch = Batch(to_NCHW(crops_128[:3]))
+    assert batch.part(slice(0, 3)).contrast is batch.contrast
+    assert torch.equal(batch.part(slice(1, 3)).contrast.luma_NHW, batch.contrast.luma_NHW[1:])
