@@ -93,24 +93,19 @@ def photograph_size(path: Path) -> tuple[int, int]:
         raise ImageError(f"{path}: {_reason(error)}") from error
 
 
-def says_synthetic(file: Path | bytes) -> bool:
-    """Does the file carry the mark of an image that a model made (as `encode` writes it)?"""
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            if image.format == "PNG":
-                image.load()  # a PNG may have it behind the pixels
-            marks = (image.info.get("xmp", b""), image.info.get("XML:com.adobe.xmp", ""))
-    except (OSError, ValueError, SyntaxError):  # what cannot be read says nothing
-        return False
-    return any("trainedAlgorithmicMedia" in (m.decode(errors="replace") if isinstance(m, bytes) else m) for m in marks)
-
-
 def read_photograph(path: Path, data: bytes | None = None) -> np.ndarray:
     """uint8 sRGB pixels (C, H, W) of a user's photograph; `data` are its bytes, where `path` is inside of a tar.
 
     Turned as its EXIF orientation says, brought from its ICC profile to sRGB (relative colorimetric, black point
     compensation), transparency laid over white, 16 bits a channel reduced to 8, CMYK and palettes converted; of
     several frames the first. Raises ImageError with the reason for a file that cannot be decoded whole.
+    """
+    return read_marked(path, data)[0]
+
+
+def read_marked(path: Path, data: bytes | None = None) -> tuple[np.ndarray, bool]:
+    """Pixels as `read_photograph` has them, and whether the file carries the mark of an image that a model made (as
+    `encode` writes it).
     """
     import numpy as np
 
@@ -119,7 +114,8 @@ def read_photograph(path: Path, data: bytes | None = None) -> np.ndarray:
             image.load()
             upright = ImageOps.exif_transpose(image)
             rgb = _to_srgb(_eight_bits(upright), image.info.get("icc_profile"))
-            return np.asarray(rgb).transpose(2, 0, 1)
+            # a PNG may have its mark behind the pixels: it is known now
+            return np.asarray(rgb).transpose(2, 0, 1), _is_marked(image)
     except Exception as error:  # a foreign file can make a decoder raise anything
         raise ImageError(f"{path}: {_reason(error)}") from error
 
@@ -140,6 +136,11 @@ def resized(pixels_CHW: np.ndarray, size_HW: tuple[int, int], kernel: Kernel) ->
     image = Image.fromarray(np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0)))
     made_HWC = np.asarray(image.resize((size_HW[1], size_HW[0]), _KERNELS[kernel]))
     return np.ascontiguousarray(made_HWC.transpose(2, 0, 1))
+
+
+def _is_marked(image: Image.Image) -> bool:
+    marks = (image.info.get("xmp", b""), image.info.get("XML:com.adobe.xmp", ""))
+    return any("trainedAlgorithmicMedia" in (m.decode(errors="replace") if isinstance(m, bytes) else m) for m in marks)
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, ImageCms
 from skimage import data
 
 from genir.errors import ImageError
-from genir.images import decode, encode, estimated_bytes, photograph_size, pixels_sha256, read_photograph
+from genir.images import decode, encode, estimated_bytes, photograph_size, pixels_sha256, read_marked, read_photograph
 
 FORMATS = [("png", level) for level in range(10)] + [("webp", level) for level in range(7)]
 
@@ -95,6 +96,19 @@ def test_a_photograph_is_not_marked_as_synthetic(image_format):
     encoded = encode(noise(), image_format, 1, synthetic=False)
     assert b"trainedAlgorithmicMedia" not in encoded
     assert np.array_equal(decode(encoded), noise())
+    for synthetic in (False, True):
+        pixels_CHW, marked = read_marked(Path("x"), encode(noise(), image_format, 1, synthetic=synthetic))
+        assert np.array_equal(pixels_CHW, noise())
+        assert marked == synthetic
+
+
+def test_a_mark_behind_the_pixels_of_a_png_is_seen():
+    encoded = encode(noise(), "png", 1)
+    at = encoded.index(b"iTXt") - 4
+    after = at + 12 + int.from_bytes(encoded[at : at + 4])
+    end = encoded.rindex(b"IEND") - 4
+    moved = encoded[:at] + encoded[after:end] + encoded[at:after] + encoded[end:]
+    assert read_marked(Path("x"), moved)[1]
 
 
 def cat():

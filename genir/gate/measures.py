@@ -11,6 +11,7 @@ from genir.gate import Gate, Scores
 from genir.metrics import classifier
 from genir.metrics.faults import CHECKS as FAULTS
 from genir.metrics.faults import faults
+from genir.metrics.mscn import Contrast
 from genir.metrics.niqe import load_model, niqe, weights_sha256
 from genir.metrics.phash import phash
 from genir.metrics.piqe import piqe
@@ -63,11 +64,9 @@ def quality_gate(metrics: Sequence[str]) -> Gate:
     models = {name: load_model(name) for name in metrics if name.startswith("niqe")}
 
     def score(images_NCHW: Tensor, prompts: Sequence[str]) -> list[Scores]:
+        contrast = Contrast(images_NCHW)
         return _rows(
-            {
-                f"quality_{name}": niqe(images_NCHW, models[name]) if name in models else piqe(images_NCHW)
-                for name in metrics
-            }
+            {f"quality_{name}": niqe(contrast, models[name]) if name in models else piqe(contrast) for name in metrics}
         )
 
     columns: Columns = {f"quality_{name}": "float" for name in metrics}

@@ -61,11 +61,11 @@ def _pixels(name: str, of: Callable[[Tensor, Tensor], Tensor], device: torch.dev
 def _niqe(name: str, device: torch.device) -> Metric:
     model = load_model(name)
     weights = {name: weights_sha256(name)}
-    return Metric(name, lambda batch: niqe(batch.images_NCHW, model), True, _GRAY, _OURS, _LICENCE, weights=weights)
+    return Metric(name, lambda batch: niqe(batch.contrast, model), True, _GRAY, _OURS, _LICENCE, weights=weights)
 
 
 def _piqe(device: torch.device) -> Metric:
-    return Metric("piqe", lambda batch: piqe(batch.images_NCHW), True, _GRAY, _OURS, _LICENCE)
+    return Metric("piqe", lambda batch: piqe(batch.contrast), True, _GRAY, _OURS, _LICENCE)
 
 
 def _st_lpips(net: str, device: torch.device) -> Metric:

@@ -12,12 +12,12 @@ import itertools
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from genir.errors import ModelError
+from genir.metrics.detail import detail
 
 FORMAT = "genir-classifier-1"
 _WIDTHS = (6, 32, 64, 128)
@@ -37,8 +37,7 @@ class PixelClassifier(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Logits (N,)."""
-        detail_NCHW = images_NCHW - F.avg_pool2d(images_NCHW, 3, stride=1, padding=1, count_include_pad=False)
-        maps = self.features(torch.cat([images_NCHW, _DETAIL_GAIN * detail_NCHW], dim=1))
+        maps = self.features(torch.cat([images_NCHW, _DETAIL_GAIN * detail(images_NCHW)], dim=1))
         return self.head(maps.mean(dim=(2, 3))).squeeze(1)
 
 

@@ -9,11 +9,14 @@ from genir.errors import GenirError, ImageError
 
 
 def gray(images_NCHW: Tensor, metric: str, shortest: int = 1) -> Tensor:
-    """uint8 RGB 0..255 (N, 3, H, W) -> luma (N, H, W), whole numbers 0..255 as float64.
+    """`luma` of images that `check` has looked at."""
+    check(images_NCHW, metric, shortest)
+    return luma(images_NCHW)
 
-    BT.601 weights .299, .587, .114, rounded half up in integer arithmetic, so every device gives the same
-    numbers. Raises GenirError, naming `metric`, for another dtype or shape, ImageError for a side below
-    `shortest` pixels.
+
+def check(images_NCHW: Tensor, metric: str, shortest: int = 1) -> None:
+    """Raises GenirError, naming `metric`, for another dtype or shape than uint8 RGB (N, 3, H, W), ImageError for a side
+    below `shortest` pixels.
     """
     shape = tuple(images_NCHW.shape)
     if images_NCHW.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3:
@@ -21,6 +24,15 @@ def gray(images_NCHW: Tensor, metric: str, shortest: int = 1) -> Tensor:
     if min(shape[2:]) < shortest:
         size = f"{shape[2]}x{shape[3]}"
         raise ImageError(f"{metric}: images are {size} pixels (height x width), but {shortest} is the smallest side")
-    red_NHW, green_NHW, blue_NHW = images_NCHW.to(torch.int32).unbind(1)
-    luma_NHW = (299 * red_NHW + 587 * green_NHW + 114 * blue_NHW + 500) // 1000
-    return luma_NHW.double()
+
+
+def luma(images_NCHW: Tensor) -> Tensor:
+    """uint8 RGB 0..255 (N, 3, H, W) -> luma (N, H, W), whole numbers 0..255 as float64.
+
+    BT.601 weights .299, .587, .114, rounded half up from thousandths that float32 holds exactly, so every device gives
+    the same numbers.
+    """
+    red_NHW, green_NHW, blue_NHW = images_NCHW.unbind(1)
+    thousandths_NHW = red_NHW.float().mul_(299).add_(green_NHW, alpha=587).add_(blue_NHW, alpha=114)
+    # half a thousandth more: however a device rounds the quotient, it does not reach a whole number from below
+    return thousandths_NHW.add_(500.5).div_(1000).floor_().double()

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from genir.metrics.mscn import Contrast
 from genir.metrics.psnr import luma, without_border
 
 
@@ -37,8 +38,15 @@ class Batch:
         one, other = (luma(pixels_NCHW) for pixels_NCHW in self.rgb)
         return one, other
 
+    @cached_property
+    def contrast(self) -> Contrast:
+        """What NIQE and PIQE look at, of the images with their border."""
+        return Contrast(self.images_NCHW)
+
     def part(self, rows: slice) -> Batch:
-        """Some of the images."""
+        """Some of the images; all of them are the batch itself, with what was made of it."""
+        if rows.indices(len(self.images_NCHW)) == (0, len(self.images_NCHW), 1):
+            return self
         references = None if self._references_NCHW is None else self._references_NCHW[rows]
         return Batch(self.images_NCHW[rows], references, self._border)
 

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genir.errors import GenirError, ImageError, ModelError
-from genir.metrics.gray import gray
+from genir.metrics.mscn import Contrast
 from genir.metrics.nss import FEATURES, patch_features
 
 SHIPPED = ("niqe_32", "niqe_96")
@@ -47,16 +47,17 @@ class NiqeModel:
     """What it was fitted on: pictures, licences, size, number of patches."""
 
 
-def niqe(images_NCHW: Tensor, model: NiqeModel) -> Tensor:
-    """uint8 RGB 0..255 -> NIQE scores (N,), float32, 0.. , lower is better; never NaN.
+def niqe(images: Tensor | Contrast, model: NiqeModel) -> Tensor:
+    """uint8 RGB 0..255 (N, 3, H, W) -> NIQE scores (N,), float32, 0.. , lower is better; never NaN.
 
     sqrt((m - v)^T ((S + C) / 2)^-1 (m - v)) of the model's m, S and the image's mean v and covariance C
     over all its whole patches (eq. 11 of the paper). Raises GenirError for another dtype or shape and for
     images with fewer than four patches.
     """
-    gray_NHW = gray(images_NCHW, model.name)
+    contrast = Contrast.of(images)
+    gray_NHW = contrast.gray(model.name)
     _check_size(gray_NHW, model.patch, model.name)
-    features_NKD, _ = patch_features(gray_NHW, model.patch)
+    features_NKD, _ = patch_features(contrast, model.patch)
     mean_ND = features_NKD.mean(dim=1)
     centred = features_NKD - mean_ND[:, None]
     covariance_NDD = centred.transpose(1, 2) @ centred / (features_NKD.shape[1] - 1)
@@ -76,9 +77,9 @@ def fit(images: Iterable[Tensor], patch: int, name: str = "niqe", source: str = 
         raise GenirError(f"{name}: patch is {patch} pixels, but an even number of at least 16 is needed")
     sharp: list[Tensor] = []
     for images_NCHW in images:
-        gray_NHW = gray(images_NCHW, name)
-        _check_size(gray_NHW, patch, name)
-        features_NKD, sharpness_NK = patch_features(gray_NHW, patch)
+        contrast = Contrast(images_NCHW)
+        _check_size(contrast.gray(name), patch, name)
+        features_NKD, sharpness_NK = patch_features(contrast, patch)
         peak_N1 = sharpness_NK.amax(dim=1, keepdim=True)
         sharp.append(features_NKD[(sharpness_NK >= SHARPNESS_SHARE * peak_N1) & (peak_N1 > 0)].cpu())
     features_KD = torch.cat(sharp) if sharp else torch.empty(0, FEATURES)

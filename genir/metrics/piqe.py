@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genir.metrics.gray import gray
-from genir.metrics.mscn import mscn, tiles
+from genir.metrics.mscn import Contrast, mscn
 
 BLOCK = 16
 SEGMENT = 6
@@ -23,41 +22,60 @@ SMALLEST_SIDE = 32
 _CONSTANT = 1.0
 
 
-def piqe(images_NCHW: Tensor) -> Tensor:
-    """uint8 RGB 0..255 -> PIQE scores (N,), float32, 0..100, lower is better; 100 where no block is active.
+def piqe(images: Tensor | Contrast) -> Tensor:
+    """uint8 RGB 0..255 (N, 3, H, W) -> PIQE scores (N,), float32, 0..100, lower is better; 100 where no block is
+    active.
 
     Sides that are no multiples of 16 are padded by reflection. Raises GenirError for
     another dtype or shape and for sides below 32 pixels.
     """
-    gray_NHW = gray(images_NCHW, "piqe", SMALLEST_SIDE)
-    down, right = (-side % BLOCK for side in gray_NHW.shape[1:])
-    gray_NHW = F.pad(gray_NHW[:, None], (0, right, 0, down), mode="reflect")[:, 0]
-    blocks_NKHW = tiles(mscn(gray_NHW)[0], BLOCK)
-    variance_NK = blocks_NKHW.flatten(2).var(dim=2)
-    active_NK = variance_NK > ACTIVE_VARIANCE
+    contrast = Contrast.of(images)
+    gray_NHW = contrast.gray("piqe", SMALLEST_SIDE)
+    height, width = gray_NHW.shape[1:]
+    down, right = -height % BLOCK, -width % BLOCK
+    if down or right:
+        coefficients_NHW, _ = mscn(F.pad(gray_NHW[:, None], (0, right, 0, down), mode="reflect")[:, 0])
+    else:
+        coefficients_NHW, _ = contrast.mscn(height, width)
+    both_2NHW = torch.stack([coefficients_NHW, coefficients_NHW * coefficients_NHW])
+    columns_2NRCB = both_2NHW.unflatten(2, (-1, BLOCK)).sum(dim=3).unflatten(-1, (-1, BLOCK))
+    variance_NRC = _variance(columns_2NRCB)
+    active_NRC = variance_NRC > ACTIVE_VARIANCE
     # Equations 9-11: blockiness and blur count by how little varies, noise by how much.
-    impaired_NK = _has_flat_edge(blocks_NKHW).double()
-    noisy_NK = _is_noisy(blocks_NKHW, variance_NK.sqrt()).double()
-    distortion_NK = impaired_NK * (1 - variance_NK) + noisy_NK * variance_NK
-    total_N = (distortion_NK * active_NK).sum(dim=1)
-    scores_N = (total_N + _CONSTANT) / (active_NK.sum(dim=1) + _CONSTANT) * 100
+    impaired_NRC = _has_flat_edge(coefficients_NHW).double()
+    noisy_NRC = _is_noisy(columns_2NRCB, variance_NRC.sqrt()).double()
+    distortion_NRC = impaired_NRC * (1 - variance_NRC) + noisy_NRC * variance_NRC
+    total_N = (distortion_NRC * active_NRC).sum(dim=(1, 2))
+    scores_N = (total_N + _CONSTANT) / (active_NRC.sum(dim=(1, 2)) + _CONSTANT) * 100
     return scores_N.clamp(0, 100).float()
 
 
-def _has_flat_edge(blocks_NKHW: Tensor) -> Tensor:
+def _variance(columns_2NRCB: Tensor) -> Tensor:
+    """Sums and sums of squares of some columns of a block -> the variance of their pixels."""
+    sums_NRC, squares_NRC = columns_2NRCB.sum(dim=-1)
+    count = BLOCK * columns_2NRCB.shape[-1]
+    return ((squares_NRC - sums_NRC * sums_NRC / count) / (count - 1)).clamp(min=0)
+
+
+def _has_flat_edge(coefficients_NHW: Tensor) -> Tensor:
     """Noticeable distortion criterion: is any 6-pixel segment of any of the four edges nearly constant?"""
-    edges = (blocks_NKHW[..., 0, :], blocks_NKHW[..., -1, :], blocks_NKHW[..., 0], blocks_NKHW[..., -1])
-    flat = [(edge.unfold(2, SEGMENT, 1).std(dim=3) < IMPAIRED_DEVIATION).any(dim=2) for edge in edges]
-    return flat[0] | flat[1] | flat[2] | flat[3]
+    last = BLOCK - 1
+    across = [coefficients_NHW[:, row::BLOCK].unflatten(2, (-1, BLOCK)) for row in (0, last)]
+    down = [coefficients_NHW[:, :, column::BLOCK].unflatten(1, (-1, BLOCK)).transpose(2, 3) for column in (0, last)]
+    edges_4NRCB = torch.stack([*across, *down])
+    starts = BLOCK - SEGMENT + 1
+    segments = torch.stack([edges_4NRCB[..., first : first + starts] for first in range(SEGMENT)])
+    sums, squares = segments.sum(dim=0), segments.square().sum(dim=0)
+    variance = (squares - sums * sums / SEGMENT) / (SEGMENT - 1)
+    return (variance < IMPAIRED_DEVIATION**2).any(dim=-1).any(dim=0)
 
 
-def _is_noisy(blocks_NKHW: Tensor, deviation_NK: Tensor) -> Tensor:
+def _is_noisy(columns_2NRCB: Tensor, deviation_NRC: Tensor) -> Tensor:
     """Noise criterion: the block's deviation against its centre-surround contrast."""
     middle = BLOCK // 2
-    centre = blocks_NKHW[..., middle - 1 : middle + 1].flatten(2).std(dim=2)
-    sides = torch.cat([blocks_NKHW[..., : middle - 1], blocks_NKHW[..., middle + 1 :]], dim=3)
-    surround = sides.flatten(2).std(dim=2)
-    ratio_NK = (centre / surround).nan_to_num(nan=0.0, posinf=0.0)
-    larger = deviation_NK.maximum(ratio_NK).clamp(min=1e-12)
-    beta_NK = (deviation_NK - ratio_NK).abs() / larger
-    return deviation_NK > 2 * beta_NK
+    centre = _variance(columns_2NRCB[..., middle - 1 : middle + 1]).sqrt()
+    surround = _variance(torch.cat([columns_2NRCB[..., : middle - 1], columns_2NRCB[..., middle + 1 :]], dim=-1)).sqrt()
+    ratio_NRC = (centre / surround).nan_to_num(nan=0.0, posinf=0.0)
+    larger = deviation_NRC.maximum(ratio_NRC).clamp(min=1e-12)
+    beta_NRC = (deviation_NRC - ratio_NRC).abs() / larger
+    return deviation_NRC > 2 * beta_NRC

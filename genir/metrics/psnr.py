@@ -18,14 +18,15 @@ def psnr(images_NCHW: Tensor, references_NCHW: Tensor) -> Tensor:
 
     The mean squared error is over all channels. On `luma` it is the PSNR of super-resolution tables.
     """
-    square_N = (images_NCHW - references_NCHW).square().flatten(1).mean(dim=1)
+    square_N = (images_NCHW - references_NCHW).square_().flatten(1).mean(dim=1)
     return (10 * torch.log10(255**2 / square_N)).clamp(max=HIGHEST)
 
 
 def luma(images_NCHW: Tensor) -> Tensor:
     """RGB 0..255 -> the Y of YCbCr, 16..235, not rounded: (N, 1, H, W). BT.601, as MATLAB and BasicSR have it."""
-    weights_C = images_NCHW.new_tensor(_Y_WEIGHTS)
-    return (images_NCHW * weights_C[:, None, None]).sum(dim=1, keepdim=True) + _Y_BLACK
+    red, green, blue = _Y_WEIGHTS
+    y_NHW = (images_NCHW[:, 0] * red).add_(images_NCHW[:, 1], alpha=green).add_(images_NCHW[:, 2], alpha=blue)
+    return y_NHW.add_(_Y_BLACK)[:, None]
 
 
 def without_border(images_NCHW: Tensor, pixels: int) -> Tensor:

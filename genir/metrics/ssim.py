@@ -29,26 +29,30 @@ def ssim(images_NCHW: Tensor, references_NCHW: Tensor) -> Tensor:
     height, width = images_NCHW.shape[2:]
     if min(height, width) < WINDOW:
         raise ImageError(f"ssim: {height}x{width} pixels (height x width), but {WINDOW} is the smallest side")
-    # variances do not depend on what is subtracted from all pixels, and their rounding error does
-    x, y = images_NCHW - _CENTRE, references_NCHW - _CENTRE
     inner = height - WINDOW + 1
-    total_N = x.new_zeros(len(x), dtype=torch.float64)
+    total_N = images_NCHW.new_zeros(len(images_NCHW), dtype=torch.float64)
     for top in range(0, inner, _ROWS):
         rows = min(_ROWS, inner - top)
         strip = (slice(None), slice(None), slice(top, top + rows + WINDOW - 1))
-        total_N += _map(x[strip], y[strip]).flatten(1).mean(dim=1) * rows
+        total_N += _map(images_NCHW[strip], references_NCHW[strip]).flatten(1).mean(dim=1) * rows
     return total_N / inner
 
 
-def _map(x: Tensor, y: Tensor) -> Tensor:
+def _map(images_NCHW: Tensor, references_NCHW: Tensor) -> Tensor:
     """SSIM of every window."""
+    # variances do not depend on what is subtracted from all pixels, and their rounding error does
+    x, y = images_NCHW - _CENTRE, references_NCHW - _CENTRE
     # the two variances are only ever added: one blur for both
-    mean_x, mean_y, squares, product = _blur(torch.stack([x, y, x * x + y * y, x * y])).unbind(0)
-    variances = squares - mean_x * mean_x - mean_y * mean_y
-    covariance = product - mean_x * mean_y
-    mean_x, mean_y = mean_x + _CENTRE, mean_y + _CENTRE
-    luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
-    return luminance * (2 * covariance + _C2) / (variances + _C2)
+    mean_x, mean_y, variances, covariance = _blur(torch.stack([x, y, _squares(x, y), x * y]))
+    covariance = covariance.sub_(mean_x * mean_y).mul_(2).add_(_C2)
+    variances = variances.sub_(_squares(mean_x, mean_y)).add_(_C2)
+    mean_x, mean_y = mean_x.add_(_CENTRE), mean_y.add_(_CENTRE)
+    luminance = (mean_x * mean_y).mul_(2).add_(_C1)
+    return luminance.mul_(covariance).div_(_squares(mean_x, mean_y).add_(_C1).mul_(variances))
+
+
+def _squares(x: Tensor, y: Tensor) -> Tensor:
+    return (x * x).add_(y * y)
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from genir import images
 from genir.photographs import Photographs
 from genir.sources.original import Original
@@ -45,12 +43,8 @@ class FolderSource:
                 names[i],
                 self._photographs.caption(names[i]),
                 "",
-                partial(_read, folder / names[i]),
+                partial(images.read_marked, folder / names[i]),
                 names[i].partition("/")[0] if "/" in names[i] else "",
             )
             for i in range(start, min(stop, self.n_tasks))
         ]
-
-
-def _read(path: Path) -> tuple[np.ndarray, bool]:
-    return images.read_photograph(path), images.says_synthetic(path)

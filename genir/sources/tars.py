@@ -144,5 +144,5 @@ def _read(sample: Sample, facts: dict[str, object]) -> tuple[np.ndarray, bool]:
     data = member.read()
     if len(data) < member.size:
         raise ImageError(f"{member.tar} {member.name}: the tar ends inside this file")
-    pixels_CHW = images.read_photograph(Path(member.name), data)
-    return pixels_CHW, bool(facts.get("synthetic")) or images.says_synthetic(data)
+    pixels_CHW, marked = images.read_marked(Path(member.name), data)
+    return pixels_CHW, bool(facts.get("synthetic")) or marked

@@ -1,6 +1,7 @@
 """Folder formats read back by their consumers' rules: every picture, every name, every caption."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_whole_pictures_are_the_runs_own_bytes_with_their_mark(pairs, tmp_path):
         for role, folder in (("hq", "gt"), ("lq", "lq")):
             data = (out / folder / f"{name}.png").read_bytes()
             assert data == files[f"{role}.png"]
-            assert codec.says_synthetic(data)
+            assert codec.read_marked(Path("x"), data)[1]
 
 
 def test_path_lists(pairs, tmp_path):

@@ -87,7 +87,7 @@ def test_pairs_of_a_run(made, tmp_path):
         assert images.decode(files[f"{name}.sr_bicubic.png"]).shape == hq_CHW.shape
         assert lq_CHW.shape == (3, row["lq_height"], row["lq_width"]) == (3, 24, 28)
         assert images.pixels_sha256(lq_CHW) == row["lq_sha256"]
-        assert images.says_synthetic(files[f"{name}.lq.png"])
+        assert images.read_marked(Path(name), files[f"{name}.lq.png"])[1]
         facts = json.loads(files[f"{name}.json"])
         assert facts["steps"] == json.loads(row["steps"])
         assert facts["synthetic"] is True
@@ -163,7 +163,7 @@ def test_bad_pictures_become_rows(tmp_path):
     assert "40x40 pixels are less than the crop of 128" in table[2]["error"]
     assert sorted(members(tmp_path / "pairs")) == [f"000000000.{end}" for end in ("hq.png", "json", "lq.png", "txt")]
     assert table[0]["synthetic"] is False
-    assert not images.says_synthetic(members(tmp_path / "pairs")["000000000.lq.png"])
+    assert not images.read_marked(Path("lq.png"), members(tmp_path / "pairs")["000000000.lq.png"])[1]
 
 
 def test_another_degradation_is_another_run(made, tmp_path):

@@ -112,7 +112,7 @@ def test_a_selection_takes_what_the_run_rejected(tmp_path, caplog):
     hashes = {row["key"]: row["pixels_sha256"] for row in table}
     pixels_CHW = readers.pixels(out / "gt" / f"{found}.png").transpose(2, 0, 1)
     assert codec.pixels_sha256(pixels_CHW) == hashes[found]
-    assert codec.says_synthetic(out / "gt" / f"{found}.png")
+    assert codec.read_marked(out / "gt" / f"{found}.png")[1]
 
 
 def test_a_target_leaves_the_surplus(tmp_path):

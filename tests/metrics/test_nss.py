@@ -3,8 +3,11 @@ import torch
 from held_out import to_NCHW
 
 from genir.metrics.gray import gray
-from genir.metrics.mscn import mscn, tiles
+from genir.metrics.metric import Batch
+from genir.metrics.mscn import Contrast, mscn, tiles
+from genir.metrics.niqe import load_model, niqe
 from genir.metrics.nss import fit_aggd, patch_features
+from genir.metrics.piqe import piqe
 
 
 @pytest.mark.parametrize("alpha", [0.8, 1.0, 2.0, 4.0])
@@ -17,7 +20,7 @@ def test_aggd_recovers_shape_and_widths(alpha):
     left, right = 0.5, 1.5
     sign = torch.rand(size.shape) < left / (left + right)
     values = torch.where(sign, -left * size, right * size)
-    fitted_alpha, fitted_left, fitted_right, mean = fit_aggd(values[None, None])
+    fitted_alpha, fitted_left, fitted_right, mean = fit_aggd([values[None, None]])
     assert fitted_alpha.item() == pytest.approx(alpha, rel=0.03)
     assert fitted_left.item() == pytest.approx(left, rel=0.03)
     assert fitted_right.item() == pytest.approx(right, rel=0.03)
@@ -45,7 +48,39 @@ def test_tiles_are_whole_and_in_reading_order():
 
 
 def test_features_of_constants_are_finite(constants_NCHW):
-    features, sharpness = patch_features(gray(constants_NCHW, "x"), 32)
+    features, sharpness = patch_features(Contrast(constants_NCHW), 32)
     assert features.shape == (6, 16, 36)
     assert features.isfinite().all()
     assert sharpness[:4].max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(96, 128), (128, 96), (90, 77)])
+def test_a_part_of_shared_coefficients_is_as_if_it_were_alone(photographs, size):
+    images_NCHW = to_NCHW([photographs["coffee"].crop((0, 0, 128, 128))])
+    height, width = size
+    alone = mscn(gray(images_NCHW[..., :height, :width], "x"))
+    shared = Contrast(images_NCHW)
+    for part, whole, wanted in zip(shared.mscn(height, width), shared.mscn(128, 128), alone, strict=True):
+        assert torch.equal(part, wanted)
+        assert (part != whole[:, :height, :width]).any(), "the last rows and columns see other neighbours"
+
+
+def test_fits_of_several_samples_are_those_of_each():
+    samples = [torch.randn(2, 3, count, generator=torch.Generator().manual_seed(count)).double() for count in (50, 70)]
+    together = fit_aggd(samples)
+    for number, sample in enumerate(samples):
+        for all_of, (one,) in zip(together, fit_aggd([sample]), strict=True):
+            assert torch.equal(all_of[number], one)
+
+
+def test_what_metrics_share_changes_no_number(crops_128):
+    images_NCHW = to_NCHW(crops_128[:3])[..., :112]
+    model, shared = load_model("niqe_32"), Contrast(images_NCHW)
+    assert torch.equal(niqe(shared, model), niqe(images_NCHW, model))
+    assert torch.equal(piqe(shared), piqe(images_NCHW))
+
+
+def test_a_whole_part_of_a_batch_keeps_what_was_made_of_it(crops_128):
+    batch = Batch(to_NCHW(crops_128[:3]))
+    assert batch.part(slice(0, 3)).contrast is batch.contrast
+    assert torch.equal(batch.part(slice(1, 3)).contrast.luma_NHW, batch.contrast.luma_NHW[1:])

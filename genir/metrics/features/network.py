@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genir.errors import GenirError, ImageError
+from genir.metrics.detail import detail
 
 NAME = "scene features 1"
 """Printed beside every number that is made with them; another network gets another name."""
@@ -52,10 +53,9 @@ class SceneFeatures(nn.Module):
 
     def stages(self, images_NCHW: Tensor) -> list[Tensor]:
         """What the five stages see: maps of a half to a thirty-second of the size, 0.. ."""
-        detail_NCHW = images_NCHW - F.avg_pool2d(images_NCHW, 3, stride=1, padding=1, count_include_pad=False)
-        maps, found = torch.cat([images_NCHW, _DETAIL_GAIN * detail_NCHW], dim=1), []
+        maps, found = torch.cat([images_NCHW, _DETAIL_GAIN * detail(images_NCHW)], dim=1), []
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            found.append(F.relu(convolution(maps)))
+            found.append(F.relu(convolution(maps), inplace=True))
             maps = norm(found[-1])
         return found
 
