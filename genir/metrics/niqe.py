@@ -134,8 +134,8 @@ def _check_size(gray_NHW: Tensor, patch: int, name: str) -> None:
     height, width = gray_NHW.shape[1:]
     patches = (height // patch) * (width // patch)
     if patches < LEAST_PATCHES:
+        smaller = ", or niqe_32 (configs/generate_embedded.yaml has gates for small images)" if patch > 32 else ""
         raise ImageError(
             f"{name}: images of {height}x{width} pixels (height x width) hold {patches} patches of {patch}"
-            f" pixels, but {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch}, or niqe_32 "
-            "(configs/generate_embedded.yaml has gates for small images)"
+            f" pixels, but {LEAST_PATCHES} are needed: use images of at least {2 * patch}x{2 * patch}{smaller}"
         )
