@@ -55,7 +55,7 @@ BEST = "tokens"
 ROWS = {
     "plain": Row("caption, empty negative", seeds=3),
     "words": Row(f"caption, {GOOD}", suffix=GOOD),
-    "words_negative": Row(f"the same; negative: {BAD}", suffix=GOOD, negative=BAD),
+    "words_negative": Row(f"the same; negative: {BAD}", suffix=GOOD, negative=BAD, seeds=3),
     "micro": Row(
         "SDXL's original size 256 on the positive side, 64 on the negative",
         micro=Micro(original=(256, 256), negative_original=(64, 64)),
@@ -63,9 +63,9 @@ ROWS = {
     "paper": Row("GenIR: its template and words, SDEdit negatives, denoising loss", learn=PAPER, seeds=3),
     "tokens": Row("tokens: the model's own words and their places, degraded negatives", learn=(TOKENS, LAST), seeds=3),
     "output": Row("the same vectors behind the encoders", learn=(OUTPUT, LAST), seeds=3),
-    "more": Row("tokens, 60 steps more", learn=MORE, start="tokens"),
-    "pair": Row("the same 60 steps + pair objective", learn=PAIR, start="tokens"),
-    "reward": Row("the same 60 steps + reward", learn=REWARD, start="tokens"),
+    "more": Row("tokens, 60 steps more", learn=MORE, start="tokens", seeds=3),
+    "pair": Row("the same 60 steps + pair objective", learn=PAIR, start="tokens", seeds=3),
+    "reward": Row("the same 60 steps + reward", learn=REWARD, start="tokens", seeds=3),
     "lora": Row("the same 60 steps + LoRA", learn=LORA, start="tokens"),
     "lora_positive": Row("the same, on the positive pass alone", learn=LORA_POSITIVE, start="tokens"),
     "interval": Row(
@@ -73,7 +73,7 @@ ROWS = {
     ),
     "delay": Row("tokens, plain negative at first", learn=(TOKENS, LAST), guidance=Guidance(4.0, delay=0.2)),
     "rescale": Row("tokens, guidance rescaled by 0.7", learn=(TOKENS, LAST), guidance=Guidance(4.0, rescale=0.7)),
-    "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True),
+    "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True, seeds=3),
     "oracle": Row("trained on with true quality words, told both", oracle=True, suffix=GOOD, negative=BAD, seeds=3),
     "oracle_plain": Row("the same, told nothing of quality", oracle=True),
 }
