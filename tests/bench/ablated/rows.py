@@ -8,6 +8,7 @@ from genir.backbone.sdxl import Micro
 GOOD = "sharp, high quality, highly detailed"
 BAD = "blurry, low quality, jpeg artifacts, noisy"
 GUIDANCE = Guidance(4.0)
+MIDDLE = Guidance(4.0, 0.1, 0.9)
 OWN_SIZE = Micro()
 TOKENS = "configs/learn_embedded.yaml"
 OUTPUT = "configs/learn_embedded_output.yaml"
@@ -68,9 +69,9 @@ ROWS = {
     "reward": Row("the same 60 steps + reward", learn=REWARD, start="tokens", seeds=3),
     "lora": Row("the same 60 steps + LoRA", learn=LORA, start="tokens"),
     "lora_positive": Row("the same, on the positive pass alone", learn=LORA_POSITIVE, start="tokens"),
-    "interval": Row(
-        "tokens, guided in the middle of the steps", learn=(TOKENS, LAST), guidance=Guidance(4.0, 0.1, 0.9)
-    ),
+    "interval": Row("tokens, guided in the middle of the steps", learn=(TOKENS, LAST), guidance=MIDDLE, seeds=3),
+    "reward_interval": Row("reward, guided in the middle", learn=REWARD, start="tokens", guidance=MIDDLE, seeds=3),
+    "plain_interval": Row("plain, guided in the middle", guidance=MIDDLE, seeds=3),
     "delay": Row("tokens, plain negative at first", learn=(TOKENS, LAST), guidance=Guidance(4.0, delay=0.2)),
     "rescale": Row("tokens, guidance rescaled by 0.7", learn=(TOKENS, LAST), guidance=Guidance(4.0, rescale=0.7)),
     "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True, seeds=3),
