@@ -6,6 +6,7 @@ from itertools import takewhile
 import numpy as np
 import torch
 from ablated import paired
+from ablated.rows import COMPARED
 from ablated.scenes import SCORES, measure
 from PIL import Image
 
@@ -67,6 +68,10 @@ def report(bench, rows, best, out, plot_path):
     print("closed: over the seeds that both rows have, so with equal noise; all else: over all seeds of the row.")
     print(f"Kept: none of {limits} exceeded; of those renders about 5 % exceed one.\n")
     _table(measured, rows, bench)
+    for one, other in COMPARED:
+        if {one, other} <= measured.keys():
+            print(f"- {one} is nearer than {other} by {_text(_nearer(measured, one, other), 4)}")
+    print()
     figures = _figures(measured, best)
     if len(measured) > 2:
         _plot(measured, plot_path)

@@ -52,6 +52,18 @@ REWARD = (*MORE, "objectives.reward={weight: 0.2, scale: 4.0, steps: 8, classifi
 LORA = (*MORE, "lora.rank=8")
 LORA_POSITIVE = (*MORE, "lora={rank: 8, branch: positive}")
 BEST = "tokens"
+COMPARED = (
+    ("tokens", "words_negative"),
+    ("tokens", "paper"),
+    ("pair", "more"),
+    ("reward", "more"),
+    ("interval", "plain_interval"),
+    ("interval", "tokens"),
+    ("reward_interval", "plain_interval"),
+    ("reward_interval", "paper"),
+    ("reward_interval", "paper_interval"),
+)
+"""Is the first nearer to renders than the second?"""
 
 ROWS = {
     "plain": Row("caption, empty negative", seeds=3),
@@ -72,6 +84,7 @@ ROWS = {
     "interval": Row("tokens, guided in the middle of the steps", learn=(TOKENS, LAST), guidance=MIDDLE, seeds=3),
     "reward_interval": Row("reward, guided in the middle", learn=REWARD, start="tokens", guidance=MIDDLE, seeds=3),
     "plain_interval": Row("plain, guided in the middle", guidance=MIDDLE, seeds=3),
+    "paper_interval": Row("paper, guided in the middle", learn=PAPER, guidance=MIDDLE, seeds=3),
     "delay": Row("tokens, plain negative at first", learn=(TOKENS, LAST), guidance=Guidance(4.0, delay=0.2)),
     "rescale": Row("tokens, guidance rescaled by 0.7", learn=(TOKENS, LAST), guidance=Guidance(4.0, rescale=0.7)),
     "swapped": Row("tokens, positive and negative exchanged", learn=(TOKENS, LAST), swapped=True, seeds=3),
