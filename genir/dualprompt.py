@@ -111,6 +111,8 @@ def load(path: str | Path) -> DualPrompt:
     source = Path(path)
     try:
         content = source.read_bytes()
+    except IsADirectoryError:
+        raise ModelError(f"dual prompt {source}: a folder; name the file in it (such as dual.safetensors)") from None
     except OSError as error:
         raise ModelError(f"dual prompt {source}: cannot be read: {error.strerror or error}") from error
     try:
@@ -161,6 +163,19 @@ def check(dual: DualPrompt, where: str = "in memory") -> None:
         if template.count("{tokens}") != 1 or template.count("{caption}") > 1:
             needs = "{tokens} exactly once and {caption} at most once"
             raise ModelError(f"{what}: template {template!r} needs {needs}")
+
+
+def check_model(dual: DualPrompt, id: str, family: str, model_hash: str) -> None:
+    """Raise ModelError for a pair that was learned on another model; equal hashes allow another id."""
+    what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
+    if dual.family != family:
+        raise ModelError(f"{what}: learned on family {dual.family}, but model {id} is {family}")
+    if dual.model_hash and model_hash:
+        if dual.model_hash != model_hash:
+            hashes = f"{dual.model_hash[:12]}, but this {id} has {model_hash[:12]}"
+            raise ModelError(f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant")
+    elif dual.model_id != id:
+        raise ModelError(f"{what}: learned on model {dual.model_id}, not on {id}: load that model")
 
 
 def _check_keys(dual: DualPrompt, vectors: dict[str, Tensor], what: str) -> None:

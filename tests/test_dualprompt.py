@@ -168,6 +168,7 @@ DAMAGE = [
     (lambda path: path.write_text("hello, this is text"), "damaged or not a safetensors file"),
     (lambda path: path.write_bytes(b""), "damaged or not a safetensors file"),
     (lambda path: path.unlink(), "cannot be read: No such file"),
+    (lambda path: (path.unlink(), path.mkdir()), "a folder; name the file in it (such as dual.safetensors)"),
     (foreign, "a safetensors file, but not a dual prompt"),
     (unknown_tensor, "unknown tensor somewhat.clip_l; allowed: positive.*, negative.*, lora.*"),
     (lambda path: changed_header(path, version=9), "format version 9; this genir reads 1: update genir"),

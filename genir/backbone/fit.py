@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from genir.backbone.adapter import Adapter
 from genir.backbone.encoders import Encoder
-from genir.dualprompt import DualPrompt
+from genir.dualprompt import DualPrompt, check_model
 from genir.errors import ConfigError, ModelError
 from genir.records import Conditioning
 
@@ -15,15 +15,8 @@ def check_fit(
     dual: DualPrompt, id: str, family: str, adapter: Adapter, encoders: Sequence[Encoder], model_hash: str
 ) -> None:
     """Raise ModelError for a pair of another model, family or width, or with more vectors than positions."""
+    check_model(dual, id, family, model_hash)
     what = f"dual prompt {dual.sha256[:12] or 'in memory'}"
-    if dual.family != family:
-        raise ModelError(f"{what}: learned on family {dual.family}, but model {id} is {family}")
-    if dual.model_hash and model_hash:
-        if dual.model_hash != model_hash:
-            hashes = f"{dual.model_hash[:12]}, but this {id} has {model_hash[:12]}"
-            raise ModelError(f"{what}: learned on {dual.model_id} with weights {hashes}: load that model or variant")
-    elif dual.model_id != id:
-        raise ModelError(f"{what}: learned on model {dual.model_id}, not on {id}: load that model")
     expected = {encoder.name: encoder.table.embedding_dim for encoder in encoders}
     if dual.mode == "output":
         expected = {"embeds": adapter.text_width, "pooled": adapter.pooled_width}

@@ -48,7 +48,7 @@ class Utility(Strict):
     sets: dict[Name, Place] = Field(
         min_length=1, description="name -> a run, RUN#SELECTION, folder, tars; a mix: {prefix: place, prefix: place}"
     )
-    test: Test
+    test: Test = Field(description="photographs that no set contains; test.source is required")
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(64,), description="pictures that a set may use")
     budgets: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=(), description="seconds of generation that a set may use: equal cost instead of equal counts"

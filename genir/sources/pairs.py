@@ -38,6 +38,10 @@ class Partners:
                     raise ConfigError(f"reference {place}: two pictures are called {_stem(one.name)!r}; rename one")
                 self._numbers[_stem(one.name)] = int(one.key)
 
+    def __len__(self) -> int:
+        """Number of references."""
+        return len(self._numbers)
+
     @property
     def identity(self) -> dict[str, object]:
         """What makes two references the same."""

@@ -105,6 +105,7 @@ def test_gaps_are_rows_with_their_reason(folder):
     summary = json.loads((folder / "out" / "summary.json").read_text())["sets"]["ours"]
     assert (summary["images"], summary["metrics"]["psnr"]["images"], summary["metrics"]["piqe"]["images"]) == (8, 8, 7)
     assert "1 not measured: no reference" in table
+    assert "- ours: 4 of 12 references have no picture here that was measured" in table
     scene = json.loads((folder / "out" / "summary.json").read_text())["features"]["scene"]["sets"]["ours"]
     assert (scene["images"], scene["reference_images"]) == (7, 7), "what is too small for the network has no features"
     assert code == 0

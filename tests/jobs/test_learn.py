@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,6 +207,34 @@ def test_learning_goes_on_from_a_file_with_a_lora(place, tmp_path):
         learn(config(place, tmp_path / "third", "mode=output"), source)
     with pytest.raises(ModelError, match=r"learned on family sd, but model .* is sdxl"):
         learn(config(place, tmp_path / "third", family="sdxl"), source)
+    assert not (tmp_path / "third").exists()  # refused before anything is written
+
+
+def test_a_distance_to_too_few_positives_is_refused_before_anything_is_written(place, tmp_path):
+    trainsets.pairs(tmp_path / "two", 2)
+    asked = [f"data.folder={tmp_path}/two", "steps=1"]
+    with pytest.raises(
+        ConfigError, match=r"validation.distance: 2 positives of size \[64, 64\], at least 3 are needed"
+    ):
+        learn(config(place, tmp_path / "run", *asked, "validation={every: 1, distance: scene}"))
+    assert not (tmp_path / "run").exists()
+    assert learn(config(place, tmp_path / "run", *asked, "validation={every: null, distance: scene}")) == 0
+
+
+def test_only_pairs_of_chosen_pictures_count(place, tmp_path):
+    everything = Launch(config(place, tmp_path / "run"), None)
+    assert len(everything.pairs) == len(everything.trainset.pairs()) == 6
+    for picture in (place / "set").rglob("metadata.jsonl"):
+        rows = [json.loads(line) for line in picture.read_text().splitlines()]
+    mixed = tmp_path / "mixed"
+    shutil.copytree(place / "set", mixed)
+    for number, row in enumerate(row for row in rows if row["role"] == "negative"):
+        row["origin"] = "sdedit" if number else row["origin"]
+    next(mixed.rglob("metadata.jsonl")).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = [f"data.folder={mixed}", "objectives.pair.weight=1"]
+    assert len(Launch(config(place, tmp_path / "run", *asked), None).pairs) == 1
+    with pytest.raises(TrainSetError, match=r"among data\.positives and negatives"):
+        Launch(config(place, tmp_path / "run", *asked, "data.negatives=[sdedit]"), None)
 
 
 @pytest.mark.parametrize("branch", ["positive", "negative"])
@@ -295,7 +324,7 @@ def test_a_loss_that_is_not_a_number_stops_with_one_line_and_the_last_checkpoint
         (["size=[128,128]"], TrainSetError, "9, 10, 11, 12: image smaller than 128x128, what is learned at (size="),
         (["size=[65,64]"], ConfigError, "size [65, 64]: the model needs multiples of 2 pixels"),
         (["data.positives=[roundtrip]"], TrainSetError, "it has 6 positive photograph, 6 negative"),
-        (["data.negatives=[sdedit]"], TrainSetError, "no negative of size [64, 64]"),
+        (["data.negatives=[sdedit]"], TrainSetError, "no negative of origins sdedit (6 positive photograph, 6"),
         (["words={positive: '   '}"], ConfigError, "reads no token in them"),
         (["model.dtype=float16"], ConfigError, "a CPU cannot learn in it"),
         (["tracker=aim"], ExtraError, "tracker aim: not installed; pip install aim"),

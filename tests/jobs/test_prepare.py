@@ -22,7 +22,7 @@ from skimage import data
 
 from genir.config.base import load
 from genir.config.prepare import Prepare
-from genir.errors import ConfigError, GenirError, ModelError, PlanError
+from genir.errors import ConfigError, GenirError, ModelError, PlanError, TrainSetError
 from genir.jobs.prepare import prepare
 from genir.jobs.prepare.launch import parse_caption
 from genir.metrics.leak import LEAST
@@ -201,6 +201,18 @@ def test_a_server_that_is_down_stops_the_run_and_records_nothing(photos: Path, t
         with pytest.raises(ModelError, match="status 503"):
             prepare(config(tmp_path, tmp_path / "run", chat))
     assert not list((tmp_path / "run" / "image").glob("*.done"))
+
+
+def test_photographs_that_are_all_dropped_are_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(2):
+        Image.fromarray(data.astronaut()[:40, :40]).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text("a small picture")
+    for _ in range(2):  # the shards are finished the second time
+        with pytest.raises(TrainSetError, match=r"none of 2 photographs is kept \(2 small\); take larger") as caught:
+            prepare(config(folder, tmp_path / "run"))
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def page(summary: dict[str, Any]) -> str:
     else:
         parts += [f"{name}: {one['images']} images" for name, one in sets.items()]
     for name, one in sets.items():
+        missing = (one["references"] or 0) - one["images"]
+        if missing > 0 and one["metrics"]:
+            parts.append(
+                f"- {name}: {missing} of {one['references']} references have no picture here that was measured"
+            )
         parts += [f"- {name}: {count} not measured: {reason}" for reason, count in one["not_measured"].items()]
         parts += [f"- {name}: {count} with a gap: {problem}" for problem, count in one["problems"].items()]
     for features in summary["features"].values():

@@ -21,7 +21,7 @@ from genir.jobs.learn.launch import DOCUMENT, Launch
 from genir.jobs.learn.learned import Learned
 from genir.jobs.learn.loop import Loop
 from genir.jobs.learn.objectives import build
-from genir.jobs.learn.validate import SMALLEST_SET, Distance, Validator, choose, describe, distance_to
+from genir.jobs.learn.validate import Distance, Validator, choose, describe, distance_to
 from genir.runs.build import gate_device, load_backbone
 from genir.runs.meter import Meter
 from genir.runs.progress import log_to_file, worker_name
@@ -115,7 +115,7 @@ class _Session:
         draws = self._draws(launch, backbone)
         classifier = launch.root / "cache" / "classifier.safetensors"
         with accelerator.main_process_first():
-            objectives = build(config, backbone, learned, launch.trainset, draws, classifier)
+            objectives = build(launch, backbone, learned, draws, classifier)
         self._loop = Loop(config, accelerator, learned, objectives)
         self._validator = Validator(
             config, accelerator, backbone, launch.prompts, launch.sizes[0], stop, self._distance(launch)
@@ -201,16 +201,10 @@ class _Session:
 
     def _distance(self, launch: Launch) -> Distance | None:
         """To the positives of the size at which validation images are made."""
-        if self._config.validation.distance is None:
+        validation = self._config.validation
+        if validation.every is None or validation.distance is None:
             return None
-        positives = [launch.trainset.pictures[index] for index in launch.positives]
-        equal = [picture for picture in positives if picture.size_HW == launch.sizes[0]]
-        if len(equal) < SMALLEST_SET:
-            size = list(launch.sizes[0])
-            raise ConfigError(
-                f"validation.distance: {len(equal)} positives of size {size}, at least 3 are needed; or null"
-            )
-        return distance_to(equal, gate_device(self._accelerator.device))
+        return distance_to(launch.references, gate_device(self._accelerator.device))
 
     def _draws(self, launch: Launch, backbone: Backbone) -> Draws:
         """Fill the caches together, then read from them."""

@@ -10,7 +10,8 @@ from genir import dualprompt, trainset
 from genir.backbone import files as model_files
 from genir.backbone.families import FAMILIES, check_can
 from genir.errors import ConfigError, TrainSetError
-from genir.jobs.learn.objectives import pictures
+from genir.jobs.learn.objectives import pairs, pictures
+from genir.jobs.learn.validate import SMALLEST_SET
 from genir.promptfile import PromptFiles
 from genir.runs.build import load_dual, load_tokenizers, model_about, model_identity
 from genir.runs.run import check_run, is_planned
@@ -43,8 +44,13 @@ class Launch:
         self.prompts = PromptFiles(config.validation.prompts)
         self.trainset = trainset.read(Path(config.data.folder), self.sizes)
         self.positives, self.negatives = pictures(config, self.trainset)
+        self.pairs = pairs(config, self.trainset)
+        """Of the chosen pictures: (positive, negative) of equal pair, origin and size."""
         self._check_objectives()
+        self._check_validation()
         self.model_files = model_identity(config.model)
+        if self.start is not None and self.about is not None:
+            dualprompt.check_model(self.start, config.model.id, self.about.family, self.model_hash)
 
     @property
     def half(self) -> str:
@@ -77,7 +83,7 @@ class Launch:
         sizes = " ".join(f"{height}x{width}" for height, width in self.sizes)
         begun = f"{config.tokens.positive} + {config.tokens.negative} vectors from words"
         if self.start is not None:
-            begun = f"a pair of step {self.start.step} ({self.start.mode})"
+            begun = f"a pair of step {self.start.step}, whose numbers of vectors and template stay"
         parts = {name: getattr(config.objectives, name).weight for name in ("denoise", "pair", "reward")}
         wanted = " + ".join(f"{weight:g} {name}" for name, weight in parts.items() if weight)
         tuned = ""
@@ -89,7 +95,7 @@ class Launch:
             f"run        {self.root}" + (", resumed" if is_planned(self.root, DOCUMENT) else ", new"),
             f"model      {config.model.id}, {sizes} pixels",
             f"learns     mode {self.start.mode if self.start else config.mode}, begins with {begun}{tuned}",
-            f"pictures   {trainset.in_words(chosen)}; {len(self.trainset.pairs())} pairs of equal origin",
+            f"pictures   {trainset.in_words(chosen)}; {len(self.pairs)} pairs of equal origin",
             f"objective  {wanted}",
             f"steps      {config.steps} of {config.batch} x {config.accumulation} images",
             f"captions   {self._truncated()}",
@@ -150,7 +156,16 @@ class Launch:
         wanted, folder = self.config.objectives, self.config.data.folder
         if not self.positives:
             there = trainset.in_words(self.trainset.pictures)
-            raise TrainSetError(f"{folder}: no positive of origins {self.config.data.positives}; it has {there}")
+            asked = ", ".join(self.config.data.positives or ("any",))
+            raise TrainSetError(
+                f"{folder}: no positive of origins {asked}; it has {there}; data.positives=null takes all"
+            )
+        if wanted.denoise.weight and wanted.denoise.ratio and not self.negatives:
+            asked = ", ".join(self.config.data.negatives or ("any",))
+            raise TrainSetError(
+                f"{folder}: no negative of origins {asked} ({trainset.in_words(self.trainset.pictures)}); "
+                "data.negatives=null takes all, `genir prepare` makes some, objectives.denoise.ratio=0 learns without"
+            )
         if wanted.denoise.weight:
             sizes = [{self.trainset.pictures[n].size_HW for n in side} for side in (self.positives, self.negatives)]
             for size in sorted(sizes[0] - sizes[1]) if wanted.denoise.ratio else []:
@@ -158,8 +173,25 @@ class Launch:
                     f"{folder}: no negative of size {list(size)}; see data.negatives and size, or set "
                     "objectives.denoise.ratio=0 to learn the positive side alone"
                 )
-        if (wanted.pair.weight or wanted.reward.weight) and not self.trainset.pairs():
+        if (wanted.pair.weight or wanted.reward.weight) and not self.pairs:
             raise TrainSetError(
-                f"{folder}: no positive and negative of equal `pair` and `origin`, so that only objectives.denoise can "
-                "learn from it; set the weights of pair and reward to 0, or make pairs with `genir prepare`"
+                f"{folder}: no positive and negative of equal `pair` and `origin` among data.positives and negatives, "
+                "so that only objectives.denoise can learn from it; set the weights of pair and reward to 0, choose "
+                "other origins, or make pairs with `genir prepare`"
             )
+
+    def _check_validation(self) -> None:
+        if self.config.validation.every is None or self.config.validation.distance is None:
+            return
+        count = len(self.references)
+        if count < SMALLEST_SET:
+            raise ConfigError(
+                f"validation.distance: {count} positives of size {list(self.sizes[0])}, at least {SMALLEST_SET} are "
+                "needed; or validation.distance=null"
+            )
+
+    @property
+    def references(self) -> list[trainset.Picture]:
+        """Positives of the size at which validation images are made."""
+        positives = (self.trainset.pictures[index] for index in self.positives)
+        return [picture for picture in positives if picture.size_HW == self.sizes[0]]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from genir.backbone.model import Backbone
     from genir.config.learn import Learn
+    from genir.jobs.learn.launch import Launch
     from genir.jobs.learn.learned import Learned
     from genir.trainset import TrainSet
 
@@ -45,29 +46,24 @@ class Objective:
     """Number of a forward pass -> mean loss, differentiable."""
 
 
-def build(
-    config: Learn, backbone: Backbone, learned: Learned, trainset: TrainSet, draws: Draws, classifier: Path
-) -> list[Objective]:
+def build(launch: Launch, backbone: Backbone, learned: Learned, draws: Draws, classifier: Path) -> list[Objective]:
     """All with a weight; trains the reward's classifier unless the file `classifier` holds it.
 
     Raises TrainSetError when the training set lacks what one needs.
     """
-    wanted, objectives = config.objectives, []
-    positives, negatives = pictures(config, trainset)
+    config, wanted, objectives = launch.config, launch.config.objectives, []
     if wanted.denoise.weight:
-        batches = DenoiseBatches(draws, positives, negatives, config.batch, wanted.denoise.ratio)
+        batches = DenoiseBatches(draws, launch.positives, launch.negatives, config.batch, wanted.denoise.ratio)
         objectives.append(
             Objective("denoise", wanted.denoise.weight, lambda number: denoise(backbone, *batches(number)))
         )
-    chosen = {*positives, *negatives}
-    pairs = [pair for pair in trainset.pairs() if chosen.issuperset(pair)]
     if wanted.pair.weight:
-        pair_batches = PairBatches(draws, pairs, config.batch, "pair")
+        pair_batches = PairBatches(draws, launch.pairs, config.batch, "pair")
         pair = Pair(backbone, wanted.pair.beta, learned.vectors, learned.reference)
         objectives.append(Objective("pair", wanted.pair.weight, lambda number: pair(*pair_batches(number))))
     if wanted.reward.weight:
-        judge = _classifier(config, backbone, draws, pairs, classifier)
-        reward_batches = PairBatches(draws, pairs, config.batch, "reward")
+        judge = _classifier(config, backbone, draws, launch.pairs, classifier)
+        reward_batches = PairBatches(draws, launch.pairs, config.batch, "reward")
         reward = Reward(backbone, judge, wanted.reward.scale, wanted.reward.steps)
 
         def rewarded(number: int) -> Tensor:
@@ -81,6 +77,13 @@ def build(
 def pictures(config: Learn, trainset: TrainSet) -> tuple[list[int], list[int]]:
     """Indices of the positives and the negatives that are learned from."""
     return trainset.of("positive", config.data.positives), trainset.of("negative", config.data.negatives)
+
+
+def pairs(config: Learn, trainset: TrainSet) -> list[tuple[int, int]]:
+    """Indices of (positive, negative) of equal pair, origin and size, of the pictures that are learned from."""
+    positives, negatives = pictures(config, trainset)
+    chosen = {*positives, *negatives}
+    return [pair for pair in trainset.pairs() if chosen.issuperset(pair)]
 
 
 def _classifier(
@@ -106,8 +109,11 @@ def _classifier(
     train(classifier, lambda step: latents(batches, step), config.objectives.reward.classifier_steps)
     enough = min(_JUDGED_BATCHES, -(-len(held or pairs) // config.batch))
     area = auc(classifier, [latents(judged, number) for number in range(enough)])
-    warning = "; a weak reward: more pairs, or larger differences?" if area < WEAK_AUC else ""
-    log.info("reward: positives against their negatives, AUC %.3f on %d held-out pairs%s", area, len(held), warning)
+    if held:
+        warning = "; a weak reward: more pairs, or larger differences?" if area < WEAK_AUC else ""
+        log.info("reward: positives against their negatives, AUC %.3f on %d held-out pairs%s", area, len(held), warning)
+    else:
+        log.warning("reward: %d pairs are too few to hold some out, so nobody knows whether it is right", len(pairs))
     with storage.explained(path):
         storage.write(path, tensor_bytes({name: t.cpu() for name, t in classifier.state_dict().items()}))
     return classifier

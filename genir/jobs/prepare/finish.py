@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from genir import images, storage
+from genir.errors import TrainSetError
 from genir.jobs.prepare.packing import SET
 from genir.shards import reader
 from genir.sheet import Tile, contact_sheet
@@ -32,6 +33,14 @@ def finish(run: Run, limit: int | None) -> list[str]:
     rows = [row for shard in range(run.plan.shards_within(limit)) for row in reader.rows(run.shard(shard))]
     pictures = [picture for row in rows for picture in json.loads(row["pictures"])]
     kept = [picture for picture in pictures if not picture["dropped"]]
+    if not kept:
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in Counter(row["reason"] for row in rows).most_common()
+        )
+        raise TrainSetError(
+            f"{run.root}: none of {len(rows)} photographs is kept ({reasons}); take larger or other ones, or a smaller "
+            "size, in a new run=..."
+        )
     lines = ({name: value for name, value in picture.items() if name != "dropped"} for picture in kept)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     path, summary_path = run.root / SET / METADATA, run.root / "summary.json"

@@ -51,7 +51,8 @@ PAIR = (*MORE, "objectives.pair.weight=1.0")
 REWARD = (*MORE, "objectives.reward={weight: 0.2, scale: 4.0, steps: 8, classifier_steps: 1500}")
 LORA = (*MORE, "lora.rank=8")
 LORA_POSITIVE = (*MORE, "lora={rank: 8, branch: positive}")
-BEST = "tokens"
+BEST = "reward_interval"
+"""Also on the development scenes."""
 COMPARED = (
     ("tokens", "words_negative"),
     ("tokens", "paper"),

@@ -27,7 +27,13 @@ GATES = {
 def main():
     job = json.loads(sys.argv[1])
     side = job["side"]
-    overrides = [GATES[job["model"]], f"run={job['folder']}/run", f"size=[{side},{side}]", "device=cpu"]
+    overrides = [
+        "guidance={scale: 4}",
+        GATES[job["model"]],
+        f"run={job['folder']}/run",
+        f"size=[{side},{side}]",
+        "device=cpu",
+    ]
     overrides += [f"limit={job['images']}", f"batch={job['batch']}", f"shard_size={job['shard']}"]
     config = load(Generate, "configs/generate_embedded.yaml", overrides)
     launch = Launch(config, ranks.Worker(job["rank"], job["world"]))
