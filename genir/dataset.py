@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from genir.config.degradation import Degradation
 from genir.degrade import Degrader
 from genir.errors import ImageError, PlanError
-from genir.sources import open_source
+from genir.sources import open_source, taken
 
 
 class DegradedDataset(Dataset[dict[str, Any]]):
@@ -45,16 +45,7 @@ class DegradedDataset(Dataset[dict[str, Any]]):
         self._source = open_source(source, selected, column)
         self._degrade = Degrader(degradation, seed)
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        step = 1024  # rows of so many pictures at a time
-        self._numbers = np.array(
-            [
-                int(one.key)
-                for start in range(0, self._source.available, step)
-                for one in self._source.originals(start, min(start + step, self._source.available))
-                if not one.reason
-            ],
-            dtype=np.int64,
-        )
+        self._numbers = np.array([int(one.key) for one in taken(self._source)], dtype=np.int64)
         if not len(self._numbers):
             raise PlanError(f"{source}: no picture to take there")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,8 @@ from genir.sources.folder import FolderSource
 from genir.sources.original import Original
 from genir.sources.run import RunSource
 from genir.sources.tars import TarSource
+
+_STEP = 1024  # pictures asked for at a time
 
 
 class Source(Protocol):
@@ -117,7 +119,10 @@ class Chosen:
 
 
 class Joined:
-    """Several sources, one after the other; keys count on, and names carry the prefix."""
+    """Several sources, one after the other; keys count on, and names carry the prefix.
+
+    What stands behind a run that is still being made has its keys already, but is not among the first `available`.
+    """
 
     shard_size: int | None = None
     batch: int | None = None
@@ -130,6 +135,13 @@ class Joined:
             if self.available == self.n_tasks:
                 self.available += source.available
             self.n_tasks += source.n_tasks
+
+    def ranges(self) -> list[range]:
+        """The numbers that are there, of each source."""
+        return [
+            range(self._starts[prefix], self._starts[prefix] + source.available)
+            for prefix, source in self._sources.items()
+        ]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -144,6 +156,15 @@ class Joined:
             for one in source.originals(max(0, start - first), max(0, stop - first)):
                 found.append(replace(one, key=f"{first + int(one.key):09d}", name=f"{prefix}/{one.name}"))
         return found
+
+
+def taken(source: Source) -> Iterator[Original]:
+    """The pictures that are there and not rejected; of several sources those of each."""
+    ranges = source.ranges() if isinstance(source, Joined) else [range(source.available)]
+    for there in ranges:
+        for first in there[::_STEP]:
+            originals = source.originals(first, min(first + _STEP, there.stop))
+            yield from (one for one in originals if not one.reason)
 
 
 class SourcePlan(Cut[Any]):

@@ -12,10 +12,11 @@ from PIL import Image
 from skimage import data
 
 from genir import images
+from genir.dataset import DegradedDataset
 from genir.errors import ConfigError, ImageError, PlanError
 from genir.shards import reader
 from genir.shards.files import ShardFiles
-from genir.sources import open_source
+from genir.sources import open_source, taken
 from genir.sources.open import SourcePlan
 
 
@@ -146,6 +147,16 @@ def test_several_inputs_count_on(run, tmp_path):
         ("000000020", "own/0.png"),
         ("000000021", "own/1.png"),
     ]
+
+
+def test_behind_a_run_in_the_making_the_others_are_there_for_who_takes_what_is_there(dummy, tmp_path):
+    dummy.run("made", prompts=20, shard_size=8, batch=4, limit=8, reject="none")
+    for number in range(3):
+        Image.fromarray(picture(number).transpose(1, 2, 0)).save(tmp_path / f"{number}.png")
+    source = open_source({"castles": str(dummy.folder / "made"), "own": str(tmp_path)})
+    assert (source.n_tasks, source.available) == (23, 8)  # numbered shards grow in order
+    assert [int(one.key) for one in taken(source)] == [*range(8), 20, 21, 22]
+    assert len(DegradedDataset({"castles": str(dummy.folder / "made"), "own": str(tmp_path)}, "light")) == 11
 
 
 def test_what_is_no_source(tmp_path, dummy):

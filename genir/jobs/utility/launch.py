@@ -17,7 +17,7 @@ from genir.degrade.presets import preset
 from genir.errors import ConfigError
 from genir.runs.run import publish_run
 from genir.runs.workers import worker_reports
-from genir.sources import open_source
+from genir.sources import open_source, taken
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +97,7 @@ class Launch:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Pictures that each set has to give."""
-        return {name: _taken(source) for name, source in self.sources.items()}
+        return {name: sum(1 for _ in taken(source)) for name, source in self.sources.items()}
 
     @cached_property
     def costs(self) -> dict[str, float]:
@@ -184,14 +184,6 @@ class Launch:
             f"decides     {self.config.decides}",
             f"device      {self.device}",
         ]
-
-
-def _taken(source: Source) -> int:
-    step = 1024
-    starts = range(0, source.available, step)
-    return sum(
-        not one.reason for first in starts for one in source.originals(first, min(first + step, source.available))
-    )
 
 
 def _cost(place: Place, taken: int) -> float | None:
