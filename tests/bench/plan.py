@@ -95,8 +95,13 @@ def child(*arguments, world=1):
 
 
 def finished(processes, begin):
-    outputs = [process.stdout.read() for process in processes]
-    usage = [os.wait4(process.pid, 0)[1:] for process in processes]
+    outputs, usage = [], []
+    for process in processes:
+        with process.stdout:
+            outputs.append(process.stdout.read())
+    for process in processes:
+        _, process.returncode, used = os.wait4(process.pid, 0)
+        usage.append((process.returncode, used))
     seconds = time.monotonic() - begin
     assert all(code in (0, 75 << 8) for code, _ in usage), outputs
     return seconds, max(used.ru_maxrss for _, used in usage) / 1024, outputs
