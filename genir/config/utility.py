@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from genir.config.base import Strict
 from genir.config.degrade import Chosen, as_preset
@@ -39,6 +39,13 @@ class Test(Strict):
     source: Place = Field(description="photographs that no part of the system has seen")
     side: int = Field(default=128, ge=64, description="pixels of a square crop")
     crops: int = Field(default=4, ge=1, description="of each photograph, at random places")
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _given(cls, source: Any) -> Any:
+        if source is None:
+            raise ValueError("required: a folder, run or tars of photographs that no set contains")
+        return source
 
 
 class Utility(Strict):

@@ -20,7 +20,7 @@ from genir.runs.meter import Meter
 from genir.runs.summary import read_plan
 from genir.runs.tables import Table, joined, tables_of
 from genir.shards import table
-from genir.sources import open_source
+from genir.sources import open_source, taken
 from genir.sources.pictures import Picture, pictures
 from genir.thresholds import ROC_RATES, Scores, Side, area, held_out, limits_at, roc, share_rejected
 
@@ -144,13 +144,12 @@ class _Measure:
         torch.set_num_threads(config.threads)
         device = gate_device(ranks.device(config.device, ranks.Worker()))
         self._gates = self._gates or build_gates(self._wanted, device)
-        taken = [one for n in range(0, source.available, 1024) for one in source.originals(n, n + 1024)]
-        taken = [one for one in taken if not one.reason]
-        count = min(len(taken), config.limit or len(taken))
-        taken = [taken[n * len(taken) // count] for n in range(count)]
+        found = list(taken(source))
+        count = min(len(found), config.limit or len(found))
+        found = [found[n * len(found) // count] for n in range(count)]
         rows = []
         with Meter(count, "picture") as meter:
-            for number, batch in enumerate(pictures([taken[n : n + 4] for n in range(0, count, 4)]), 1):
+            for number, batch in enumerate(pictures([found[n : n + 4] for n in range(0, count, 4)]), 1):
                 for one in batch:
                     if one.pixels_CHW is not None and config.size is not None:
                         self._reduce(one, one.pixels_CHW, config.size)

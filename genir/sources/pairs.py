@@ -14,6 +14,7 @@ from genir.degrade.degrader import enlarged
 from genir.errors import ConfigError, ImageError, PlanError
 from genir.shards import reader
 from genir.shards.files import ShardFiles, read_marker
+from genir.sources.open import taken
 from genir.sources.original import Original
 from genir.sources.tars import samples
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from genir.shards.files import Row
     from genir.sources.open import Source
 
-_STEP = 1024  # pictures whose names are asked for at a time
+_LOOKED_AT = 1024  # pictures of a set, for one that has a reference
 
 
 class Partners:
@@ -30,13 +31,10 @@ class Partners:
     def __init__(self, source: Source, place: str) -> None:
         """List the references; raises ConfigError where two have one name."""
         self._source, self._place, self._numbers = source, place, dict[str, int]()
-        for start in range(0, source.available, _STEP):
-            for one in source.originals(start, min(start + _STEP, source.available)):
-                if one.reason:
-                    continue
-                if _stem(one.name) in self._numbers:
-                    raise ConfigError(f"reference {place}: two pictures are called {_stem(one.name)!r}; rename one")
-                self._numbers[_stem(one.name)] = int(one.key)
+        for one in taken(source):
+            if _stem(one.name) in self._numbers:
+                raise ConfigError(f"reference {place}: two pictures are called {_stem(one.name)!r}; rename one")
+            self._numbers[_stem(one.name)] = int(one.key)
 
     def __len__(self) -> int:
         """Number of references."""
@@ -54,7 +52,7 @@ class Partners:
 
     def check(self, source: Source, place: str) -> None:
         """Raises ConfigError when none of the first pictures of a source has a reference."""
-        looked_at = source.originals(0, min(_STEP, source.available))
+        looked_at = source.originals(0, min(_LOOKED_AT, source.available))
         if any(self.of(one) for one in looked_at):
             return
         theirs = next(iter(self._numbers), "")

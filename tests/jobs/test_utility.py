@@ -153,6 +153,7 @@ def test_intervals_are_of_photographs_and_seeds():
         (["sets.sharp=nowhere"], "nowhere: no such run, folder or tar"),
         (["degradation.preset=none"], "degradation 'none': no such preset"),
         (["sizes=[]"], "sizes and budgets are empty"),
+        (["test.source=null"], "required: a folder, run or tars of photographs that no set contains"),
     ],
 )
 def test_mistakes_are_one_line_before_anything_is_written(folder, overrides, message):

@@ -33,6 +33,14 @@ def reached(parameters: list[torch.nn.Parameter]) -> list[bool]:
     return [parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in parameters]
 
 
+def noisy_lora(backbone: Backbone) -> list[torch.nn.Parameter]:
+    tuned = lora.attach(backbone.denoiser, 2, ["attn1", "attn2"], seed=3)
+    with torch.no_grad():
+        for parameter in tuned:
+            parameter.normal_()
+    return tuned
+
+
 def test_denoise_is_the_mean_over_both_prompts_in_one_pass(backbone: Backbone) -> None:
     good, bad = examples(1), examples(2, count=1)
     both = denoise(backbone, good, bad)
@@ -76,10 +84,7 @@ def test_pairs_begin_at_log_2_and_steps_widen_the_margins(backbone: Backbone) ->
 
 def test_the_reference_of_pairs_has_no_lora(backbone: Backbone) -> None:
     learned = [vector for vectors in sides(backbone).values() for vector in vectors]
-    tuned = lora.attach(backbone.denoiser, 2, ["attn1", "attn2"], seed=3)
-    with torch.no_grad():
-        for parameter in tuned:
-            parameter.normal_()
+    tuned = noisy_lora(backbone)
     good = examples(1)
     bad = replace(good, latents_NCHW=torch.randn_like(good.latents_NCHW))
     found = Pair(backbone, 500.0, learned, [vector.detach().clone() for vector in learned])(good, bad)
@@ -91,10 +96,7 @@ def test_the_reference_of_pairs_has_no_lora(backbone: Backbone) -> None:
 
 def test_a_lora_that_was_there_before_is_part_of_the_reference(backbone: Backbone) -> None:
     learned = [vector for vectors in sides(backbone).values() for vector in vectors]
-    tuned = lora.attach(backbone.denoiser, 2, ["attn1", "attn2"], seed=3)
-    with torch.no_grad():
-        for parameter in tuned:
-            parameter.normal_()
+    noisy_lora(backbone)
     backbone.denoiser.requires_grad_(False)
     good = examples(1)
     bad = replace(good, latents_NCHW=torch.randn_like(good.latents_NCHW))

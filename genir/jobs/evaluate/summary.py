@@ -58,7 +58,7 @@ def _single(launch: Launch, one: Set, rows: list[Row]) -> dict[str, Any]:
     categories = sorted(by_category) if len(by_category) > 1 else []
     return {
         "images": len(measured),
-        "references": None if one.partners is None else len(one.partners),
+        "references": None if one.partners is None or one.limit < one.source.available else len(one.partners),
         "not_measured": dict(Counter(row["reason"] for row in rows if row["verdict"] != "kept").most_common()),
         "problems": dict(Counter(row["error"] for row in measured if row["error"]).most_common(5)),
         "metrics": {name: _statistics([row[name] for row in measured]) for name in names},

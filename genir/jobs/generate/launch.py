@@ -11,7 +11,6 @@ from genir import ranks, storage
 from genir.backbone import files as model_files
 from genir.backbone.families import FAMILIES
 from genir.config.making import in_words
-from genir.dualprompt import check_model
 from genir.errors import ConfigError
 from genir.images import estimated_bytes
 from genir.jobs.generate import sizes
@@ -142,9 +141,11 @@ class Launch:
             raise ConfigError(f"micro: family {family} is told no sizes, only sdxl is; leave micro out")
         if FAMILIES[family].tuned:
             if self.dual is not None:
+                from genir.dualprompt import check_model
+
                 check_model(self.dual, config.model.id, family, model_files.model_hash(self.model_files))
             return
-        if self.dual is not None:
+        if config.dual is not None:
             raise ConfigError(f"dual {config.dual}: family {family} only generates, with plain prompts; set dual=null")
         if config.hires is not None:
             raise ConfigError(f"hires: family {family} only generates, in one pass; set hires=null")

@@ -160,15 +160,15 @@ class Launch:
             raise TrainSetError(
                 f"{folder}: no positive of origins {asked}; it has {there}; data.positives=null takes all"
             )
-        if wanted.denoise.weight and wanted.denoise.ratio and not self.negatives:
-            asked = ", ".join(self.config.data.negatives or ("any",))
-            raise TrainSetError(
-                f"{folder}: no negative of origins {asked} ({trainset.in_words(self.trainset.pictures)}); "
-                "data.negatives=null takes all, `genir prepare` makes some, objectives.denoise.ratio=0 learns without"
-            )
-        if wanted.denoise.weight:
+        if wanted.denoise.weight and wanted.denoise.ratio:
+            if not self.negatives:
+                asked = ", ".join(self.config.data.negatives or ("any",))
+                raise TrainSetError(
+                    f"{folder}: no negative of origins {asked} ({trainset.in_words(self.trainset.pictures)}); data."
+                    "negatives=null takes all, `genir prepare` makes some, objectives.denoise.ratio=0 learns without"
+                )
             sizes = [{self.trainset.pictures[n].size_HW for n in side} for side in (self.positives, self.negatives)]
-            for size in sorted(sizes[0] - sizes[1]) if wanted.denoise.ratio else []:
+            for size in sorted(sizes[0] - sizes[1]):
                 raise TrainSetError(
                     f"{folder}: no negative of size {list(size)}; see data.negatives and size, or set "
                     "objectives.denoise.ratio=0 to learn the positive side alone"

@@ -20,7 +20,7 @@ from genir.metrics.features import network
 from genir.metrics.features.copies import GROUP, among_others, nearest
 from genir.runs.summary import local_root
 from genir.sheet import Tile, contact_sheet
-from genir.sources import open_source
+from genir.sources import open_source, taken
 from genir.sources.pictures import pictures
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def copies(run: str, folder: str, overrides: Sequence[str]) -> Iterator[str]:
 
 
 def _pictures(source: Source, sample: int | None, model: network.SceneFeatures) -> _Set:
-    taken = [one for n in range(0, source.available, 1024) for one in source.originals(n, n + 1024) if not one.reason]
-    if sample is not None and sample < len(taken):
-        taken = [taken[n] for n in sorted(random.Random("genir:copies").sample(range(len(taken)), sample))]
+    found = list(taken(source))
+    if sample is not None and sample < len(found):
+        found = [found[n] for n in sorted(random.Random("genir:copies").sample(range(len(found)), sample))]
     names, parts = [], []
-    for batch in pictures([taken[n : n + 16] for n in range(0, len(taken), 16)]):
+    for batch in pictures([found[n : n + 16] for n in range(0, len(found), 16)]):
         for one in batch:
             if one.pixels_CHW is not None:
                 names.append(one.original.name)

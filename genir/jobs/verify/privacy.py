@@ -28,7 +28,7 @@ from genir.ranks import EXIT_AGAIN
 from genir.runs.summary import local_root
 from genir.runs.tables import joined, tables_of
 from genir.sheet import Tile, contact_sheet
-from genir.sources import open_source
+from genir.sources import open_source, taken
 from genir.sources.pictures import Picture, pictures
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def privacy(run: str, overrides: Sequence[str]) -> tuple[int, list[str]]:
     config = resolve(Privacy, {}, "verify --privacy", overrides)
     root = local_root(run if Path(run).exists() else run.rpartition("#")[0] or run)
     source = open_source(run)
-    kept = [one for n in range(0, source.available, 1024) for one in source.originals(n, n + 1024) if not one.reason]
+    kept = list(taken(source))
     if not kept:
         raise PlanError(f"{run}: no image is kept, there is nothing to audit")
     drawn = random.Random(f"genir:audit:{config.seed}").sample(range(len(kept)), min(config.sample, len(kept)))
